@@ -1,0 +1,209 @@
+import { type Static, Type } from '@sinclair/typebox'
+import { closed, oneOf } from './closed.ts'
+import { Timestamp } from './ids.ts'
+
+/**
+ * Every refusal that a client can receive: its status, its message for people (it may change; the code does not), and what
+ * it means to the author of a client. `src/errors.ts` makes a class of each.
+ */
+export const refusals = {
+  INVALID_USER_ID: {
+    status: 400,
+    message: 'userId must be 24 hexadecimal digits',
+    meaning: "The path's `userId` is no MongoDB ObjectId.",
+  },
+  INVALID_JSON: {
+    status: 400,
+    message: 'the body must be JSON in UTF-8',
+    meaning:
+      'The body is empty, is not JSON, is not UTF-8, starts with a byte order mark, or has a forbidden key.',
+  },
+  INVALID_BODY: {
+    status: 400,
+    message: 'the body is not valid',
+    meaning: 'The body breaks its schema; `errors` names the fields.',
+  },
+  INVALID_IDEMPOTENCY_KEY: {
+    status: 400,
+    message: 'Idempotency-Key must be sent once, with 1 to 255 visible ASCII characters',
+    meaning: 'The header breaks its rule, or was sent twice.',
+  },
+  MESSAGE_TO_SELF: {
+    status: 400,
+    message: 'you cannot send a message to yourself',
+    meaning: 'Sender and receiver are one.',
+  },
+  RECEIVER_NOT_FOUND: {
+    status: 400,
+    message: 'there is no such user',
+    meaning: 'There is no such account, or it was deleted.',
+  },
+  BLOCKED_RELATIONSHIP: {
+    status: 400,
+    message: 'you cannot send messages to this user',
+    meaning: 'Either has blocked the other; the answer does not tell which.',
+  },
+  INVALID_MEDIA_REFERENCE: {
+    status: 400,
+    message: 'media must be your own temporary uploads',
+    meaning: "A `publicId` is no id of the sender's own temporary uploads.",
+  },
+  MEDIA_ALREADY_USED: {
+    status: 400,
+    message: 'media belongs to another message',
+    meaning: 'A `publicId` belongs to another message.',
+  },
+  MALFORMED_REQUEST: {
+    status: 400,
+    message: 'not an acceptable HTTP request',
+    meaning: 'Not an acceptable HTTP request. The connection is closed.',
+  },
+  TOKEN_MISSING: {
+    status: 401,
+    message: 'send Authorization: Bearer <token>',
+    meaning: 'There is no `Authorization` header, or it has another scheme than `Bearer`.',
+  },
+  TOKEN_INVALID: {
+    status: 401,
+    message: 'the token is not valid',
+    meaning: 'Signature, algorithm, issuer, audience or a claim of the token is wrong.',
+  },
+  TOKEN_EXPIRED: {
+    status: 401,
+    message: 'the token has expired',
+    meaning: 'The token has expired: get a new one and repeat.',
+  },
+  ACCOUNT_SUSPENDED: {
+    status: 401,
+    message: 'your account is suspended',
+    meaning: "The sender's account is suspended.",
+  },
+  ACCOUNT_INACTIVE: {
+    status: 401,
+    message: 'your account is not active',
+    meaning: "The sender's account does not exist or is not active.",
+  },
+  DEVICE_NOT_TRUSTED: {
+    status: 401,
+    message: 'this device is not trusted',
+    meaning: "The token's device does not exist, is not the sender's, or is not trusted.",
+  },
+  ROUTE_NOT_FOUND: {
+    status: 404,
+    message: 'there is nothing at this path',
+    meaning: 'There is nothing at this path. A trailing slash makes another path.',
+  },
+  METHOD_NOT_ALLOWED: {
+    status: 405,
+    message: 'this path takes other methods',
+    meaning: 'The path takes other methods; `Allow` names them.',
+  },
+  REQUEST_TIMEOUT: {
+    status: 408,
+    message: 'the request did not arrive in time',
+    meaning: 'The request did not arrive whole in time. The connection is closed.',
+  },
+  REQUEST_IN_PROGRESS: {
+    status: 409,
+    message: 'the same is being sent right now',
+    meaning:
+      'The same media, or the same key with media, is being sent right now. Repeat after `Retry-After`.',
+  },
+  BODY_TOO_LARGE: { status: 413, message: 'the body has over 64 KiB', meaning: 'The body has over 64 KiB.' },
+  UNSUPPORTED_MEDIA_TYPE: {
+    status: 415,
+    message: 'the body must be application/json in UTF-8, not encoded',
+    meaning:
+      'The body is not `application/json` (only `charset=utf-8` is taken), or has a `Content-Encoding`.',
+  },
+  EXPECTATION_FAILED: {
+    status: 417,
+    message: 'only Expect: 100-continue is supported',
+    meaning: 'An `Expect` other than `100-continue`. The connection is closed.',
+  },
+  IDEMPOTENCY_KEY_REUSED: {
+    status: 422,
+    message: 'the Idempotency-Key was used for another message',
+    meaning: 'The key belongs to a stored message with another body.',
+  },
+  RATE_LIMITED: {
+    status: 429,
+    message: 'too many requests',
+    meaning: 'Too many requests of this sender; nothing was written. Wait for `Retry-After`.',
+  },
+  HEADERS_TOO_LARGE: {
+    status: 431,
+    message: 'the headers are too large',
+    meaning: 'The headers have over 16 KiB. The connection is closed.',
+  },
+  MEDIA_PROMOTION_FAILED: {
+    status: 500,
+    message: 'media could not be moved to permanent storage',
+    meaning:
+      'An item could not be moved to permanent storage, not found included; `errors` names each. Nothing is stored; repeat at will.',
+  },
+  INTERNAL_ERROR: {
+    status: 500,
+    message: 'something went wrong',
+    meaning: 'A defect of the service. Nothing is stored.',
+  },
+  OVERLOADED: {
+    status: 503,
+    message: 'too many requests are waiting',
+    meaning: 'More is waiting than the service takes. Nothing is stored; repeat after `Retry-After`.',
+  },
+  DATABASE_UNAVAILABLE: {
+    status: 503,
+    message: 'the database did not answer in time: repeat with the same Idempotency-Key',
+    meaning:
+      'The database did not answer in time. The message may have been stored all the same: only a repeat with the same ' +
+      '`Idempotency-Key` tells, and a repeat without a key may send it twice.',
+  },
+  TOKEN_KEYS_UNAVAILABLE: {
+    status: 503,
+    message: 'the keys that tokens are checked with are not available',
+    meaning: 'The keys that tokens are checked with cannot be fetched. Repeat after `Retry-After`.',
+  },
+  SHUTTING_DOWN: {
+    status: 503,
+    message: 'this instance is stopping',
+    meaning: 'This instance is stopping. Nothing is stored; repeat on a new connection.',
+  },
+} as const satisfies Record<string, { status: number; message: string; meaning: string }>
+
+export type RefusalCode = keyof typeof refusals
+
+export const refusalCodes = Object.keys(refusals) as [RefusalCode, ...RefusalCode[]]
+
+/** Faults listed in one answer: enough to mend a form, too few to make a large answer of a small request. */
+export const faultsMax = 100
+
+export const Fault = closed(
+  {
+    path: Type.String({
+      description:
+        'JSON Pointer (RFC 6901) into the body: the missing, unknown or wrong field; empty for the body itself.',
+    }),
+    message: Type.String({ description: 'For people; may change.' }),
+  },
+  { $id: 'Fault', description: 'What is wrong with one field.' },
+)
+export type Fault = Static<typeof Fault>
+
+export const Refusal = closed(
+  {
+    success: Type.Unsafe<false>({ type: 'boolean', const: false }),
+    code: oneOf(refusalCodes, { description: 'Stable: decide by it.' }),
+    message: Type.String({ description: 'For people; may change.' }),
+    errors: Type.Optional(
+      Type.Array(Type.Unsafe<Fault>({ $ref: 'Fault#' }), {
+        maxItems: faultsMax,
+        description: 'With `INVALID_BODY` and the media codes.',
+      }),
+    ),
+    requestId: Type.String({ description: 'Name it when you ask for help; also in `X-Request-Id`.' }),
+    timestamp: Timestamp,
+  },
+  { $id: 'Refusal', description: 'The one shape of every answer that is not 200.' },
+)
+export type Refusal = Static<typeof Refusal>

@@ -1,0 +1,55 @@
+import Fastify, { type FastifyInstance, LogController } from 'fastify'
+import type { DestinationStream } from 'pino'
+import type { Config } from './config.ts'
+import authentication from './plugins/authentication.ts'
+import cloudinary from './plugins/cloudinary.ts'
+import gracefulClose from './plugins/graceful-close.ts'
+import health from './plugins/health.ts'
+import http, { httpOptions } from './plugins/http.ts'
+import jsonBody from './plugins/json-body.ts'
+import metrics from './plugins/metrics.ts'
+import mongodb from './plugins/mongodb.ts'
+import openapi from './plugins/openapi.ts'
+import rateLimit from './plugins/rate-limit.ts'
+import refusals from './plugins/refusals.ts'
+import requestLog, { loggerOptions } from './plugins/request-log.ts'
+import { ajvOptions } from './plugins/validation.ts'
+import sendMessage from './send-message/index.ts'
+
+export interface Overrides {
+  /** Where the log goes instead of standard output. */
+  logTo?: DestinationStream
+}
+
+/** The service, ready to listen. Rejects with `DatabaseNotUsable` when the database cannot be used. */
+export async function buildApp(config: Config, { logTo }: Overrides = {}): Promise<FastifyInstance> {
+  const app = Fastify({
+    ...httpOptions,
+    ajv: ajvOptions,
+    // Fastify takes a number of hops, too; its types do not say so.
+    trustProxy: config.http.trustProxy as string | boolean,
+    logController: new LogController({ disableRequestLogging: true, requestIdLogLabel: 'requestId' }),
+    logger: { ...loggerOptions, level: config.log.level, ...(logTo ? { stream: logTo } : {}) },
+  })
+  try {
+    await app.register(refusals)
+    await app.register(http)
+    await app.register(gracefulClose)
+    await app.register(jsonBody)
+    await app.register(authentication, config.token)
+    await app.register(requestLog)
+    await app.register(rateLimit, config.rateLimit)
+    await app.register(mongodb, config.mongodb)
+    await app.register(cloudinary, config.cloudinary)
+    await app.register(metrics)
+    await app.register(openapi)
+    await app.register(health)
+
+    await app.register(sendMessage)
+    await app.ready()
+    return app
+  } catch (error) {
+    await app.close()
+    throw error
+  }
+}

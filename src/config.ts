@@ -1,0 +1,209 @@
+import { createPublicKey, type KeyObject } from 'node:crypto'
+import { isIP } from 'node:net'
+import { MongoClient } from 'mongodb'
+
+/** Where the keys come from that tokens are checked with; the algorithms follow from it, never from the token. */
+export type TokenKeys =
+  | { kind: 'secret'; secret: string }
+  | { kind: 'public-key'; pem: string; algorithm: TokenAlgorithm }
+  | { kind: 'jwks'; url: string }
+
+export type TokenAlgorithm = 'RS256' | 'ES256' | 'EdDSA'
+
+export interface Config {
+  http: { host: string; port: number; trustProxy: boolean | number | string }
+  mongodb: { uri: string; databaseName: string }
+  cloudinary: { cloudName: string; apiKey: string; apiSecret: string; uploadPrefix: string }
+  token: { keys: TokenKeys; issuer?: string; audience?: string }
+  rateLimit: { max: number; windowMs: number }
+  log: { level: string }
+}
+
+/** Every wrong variable at once, by name and without its value: values can be secrets. */
+export class ConfigError extends Error {
+  override readonly name = 'ConfigError'
+  constructor(readonly faults: readonly string[]) {
+    super(`configuration is not valid: ${faults.join('; ')}`)
+  }
+}
+
+type Environment = Readonly<Record<string, string | undefined>>
+type Fail = (fault: string) => void
+
+const logLevels = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']
+
+/** Reads the environment once. An empty variable counts as unset. Throws `ConfigError`. */
+export function loadConfig(environment: Environment): Config {
+  const faults: string[] = []
+  const fail: Fail = (fault) => void faults.push(fault)
+  const env = Object.fromEntries(Object.entries(environment).filter(([, value]) => value !== ''))
+
+  const config: Config = {
+    http: {
+      // Loopback: what is reachable from elsewhere is the operator's decision.
+      host: env.HOST ?? '127.0.0.1',
+      port: integer(env, 'PORT', 3000, { min: 0, max: 65_535 }, fail),
+      trustProxy: trustProxy(env.TRUST_PROXY, fail),
+    },
+    mongodb: mongodb(env.MONGODB_URI, fail),
+    cloudinary: cloudinary(env.CLOUDINARY_URL, fail),
+    token: {
+      keys: tokenKeys(env, fail),
+      ...(env.JWT_ISSUER === undefined ? {} : { issuer: env.JWT_ISSUER }),
+      ...(env.JWT_AUDIENCE === undefined ? {} : { audience: env.JWT_AUDIENCE }),
+    },
+    rateLimit: {
+      // 10 a second for a minute: far above any person, far below a runaway client.
+      max: integer(env, 'RATE_LIMIT_MAX', 600, { min: 0, max: 1_000_000_000 }, fail),
+      // A day at most: counts live in memory and are gone with the instance.
+      windowMs: integer(env, 'RATE_LIMIT_WINDOW_MS', 60_000, { min: 1, max: 86_400_000 }, fail),
+    },
+    log: { level: logLevel(env.LOG_LEVEL ?? 'info', fail) },
+  }
+  if (faults.length > 0) throw new ConfigError(faults)
+  return freeze(config)
+}
+
+function integer(
+  env: Environment,
+  name: string,
+  fallback: number,
+  { min, max }: { min: number; max: number },
+  fail: Fail,
+): number {
+  const text = env[name]
+  if (text === undefined) return fallback
+  const value = /^\d{1,10}$/.test(text) ? Number(text) : Number.NaN
+  if (!(value >= min && value <= max)) fail(`${name} must be a whole number from ${min} to ${max}`)
+  return value
+}
+
+function logLevel(level: string, fail: Fail): string {
+  if (!logLevels.includes(level)) fail(`LOG_LEVEL must be one of ${logLevels.join(', ')}`)
+  return level
+}
+
+function trustProxy(text: string | undefined, fail: Fail): boolean | number | string {
+  if (text === undefined || text === 'false') return false
+  if (text === 'true') return true
+  if (/^\d{1,3}$/.test(text)) return Number(text)
+  const names = ['loopback', 'linklocal', 'uniquelocal']
+  const known = (part: string) => names.includes(part) || isSubnet(part)
+  if (!text.split(',').every((part) => known(part.trim()))) {
+    fail('TRUST_PROXY must be true, false, a number of hops, or addresses and subnets with commas between')
+  }
+  return text
+}
+
+function isSubnet(text: string): boolean {
+  const [address = '', bits, ...rest] = text.split('/')
+  const family = isIP(address)
+  if (family === 0 || rest.length > 0) return false
+  return bits === undefined || (/^\d{1,3}$/.test(bits) && Number(bits) <= (family === 4 ? 32 : 128))
+}
+
+function mongodb(uri: string | undefined, fail: Fail): Config['mongodb'] {
+  // The hosts, after any credentials, then the path: the database's name, which must not have what MongoDB forbids.
+  const match = /^mongodb(?:\+srv)?:\/\/(?:[^@/]*@)?[^@/?]+\/([^/?]+)(?:\?.*)?$/.exec(uri ?? '')
+  const databaseName = decodeOr(match?.[1] ?? '', '')
+  if (uri === undefined) fail('MONGODB_URI is required')
+  else if (!match) fail('MONGODB_URI must be mongodb://host/database or mongodb+srv://host/database')
+  else if (databaseName === '' || databaseName.length > 63 || /[/\\. "$*<>:|?\0]/.test(databaseName)) {
+    fail('MONGODB_URI must name a database that MongoDB accepts in its path')
+  } else if (!canConstruct(() => new MongoClient(uri)))
+    fail('MONGODB_URI has options that the driver refuses')
+  return { uri: uri ?? '', databaseName }
+}
+
+function canConstruct(construct: () => unknown): boolean {
+  try {
+    construct()
+    return true
+  } catch {
+    return false
+  }
+}
+
+function decodeOr(text: string, fallback: string): string {
+  try {
+    return decodeURIComponent(text)
+  } catch {
+    return fallback
+  }
+}
+
+function cloudinary(text: string | undefined, fail: Fail): Config['cloudinary'] {
+  const url = text !== undefined && URL.canParse(text) ? new URL(text) : undefined
+  const uploadPrefix = url?.searchParams.get('upload_prefix') ?? 'https://api.cloudinary.com'
+  if (text === undefined) fail('CLOUDINARY_URL is required')
+  else if (url?.protocol !== 'cloudinary:' || !url.hostname || !url.username || !url.password) {
+    fail('CLOUDINARY_URL must be cloudinary://key:secret@cloud')
+  } else if (!isHttpUrl(uploadPrefix))
+    fail('CLOUDINARY_URL must have an http or https address as upload_prefix')
+  return {
+    cloudName: url?.hostname ?? '',
+    apiKey: url?.username ?? '',
+    apiSecret: url?.password ?? '',
+    uploadPrefix: uploadPrefix.replace(/\/+$/, ''),
+  }
+}
+
+function isHttpUrl(text: string): boolean {
+  return URL.canParse(text) && ['http:', 'https:'].includes(new URL(text).protocol)
+}
+
+function tokenKeys(env: Environment, fail: Fail): TokenKeys {
+  const names = ['JWT_SECRET', 'JWT_PUBLIC_KEY', 'JWT_JWKS_URL']
+  const given = names.filter((name) => env[name] !== undefined)
+  if (given.length === 0) fail(`one of ${names.join(', ')} is required`)
+  if (given.length > 1) fail(`only one of ${given.join(' and ')} may be set`)
+  // Each that is given is looked at, so that one start names every fault.
+  const secret = env.JWT_SECRET === undefined ? undefined : secretKey(env.JWT_SECRET, fail)
+  const publicKey = env.JWT_PUBLIC_KEY === undefined ? undefined : pemKey(env.JWT_PUBLIC_KEY, fail)
+  const jwks = env.JWT_JWKS_URL === undefined ? undefined : jwksKeys(env.JWT_JWKS_URL, fail)
+  return secret ?? publicKey ?? jwks ?? { kind: 'secret', secret: '' }
+}
+
+function secretKey(secret: string, fail: Fail): TokenKeys {
+  // RFC 7518, section 3.2: a key of the hash's own size or larger.
+  if (Buffer.byteLength(secret) < 32) fail('JWT_SECRET must have at least 32 bytes')
+  return { kind: 'secret', secret }
+}
+
+function jwksKeys(url: string, fail: Fail): TokenKeys {
+  if (!isHttpUrl(url)) fail('JWT_JWKS_URL must be an http or https address')
+  return { kind: 'jwks', url }
+}
+
+function pemKey(text: string, fail: Fail): TokenKeys {
+  const pem = text.replaceAll('\\n', '\n')
+  const key = pem.includes('PRIVATE KEY') ? undefined : publicKeyOf(pem)
+  const algorithm = key && algorithmOf(key)
+  if (!key || !algorithm) {
+    fail('JWT_PUBLIC_KEY must be a public key in PEM: RSA of at least 2048 bits, EC P-256, or Ed25519')
+    return { kind: 'public-key', pem: '', algorithm: 'RS256' }
+  }
+  return { kind: 'public-key', pem: key.export({ type: 'spki', format: 'pem' }).toString(), algorithm }
+}
+
+function publicKeyOf(pem: string): KeyObject | undefined {
+  try {
+    return createPublicKey(pem)
+  } catch {
+    return undefined
+  }
+}
+
+function algorithmOf(key: KeyObject): TokenAlgorithm | undefined {
+  const details = key.asymmetricKeyDetails
+  if (key.asymmetricKeyType === 'ed25519') return 'EdDSA'
+  if (key.asymmetricKeyType === 'ec' && details?.namedCurve === 'prime256v1') return 'ES256'
+  // RFC 7518, section 3.3: 2048 bits or larger.
+  if (key.asymmetricKeyType === 'rsa' && (details?.modulusLength ?? 0) >= 2048) return 'RS256'
+  return undefined
+}
+
+function freeze<T extends object>(value: T): T {
+  for (const child of Object.values(value)) if (typeof child === 'object' && child !== null) freeze(child)
+  return Object.freeze(value)
+}

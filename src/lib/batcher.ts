@@ -1,0 +1,140 @@
+import { type Deadline, msLeft } from './deadline.ts'
+
+export interface BatcherOptions<T, R> {
+  /** Total: gives each item its own result, and never throws for one of them. What it leaves out counts as a defect. */
+  run(items: readonly T[]): Promise<ReadonlyMap<T, R>>
+  /** Bounds of one run. An item larger than `bytesMax` goes alone. */
+  itemsMax: number
+  bytesMax: number
+  /** Runs in flight. */
+  runsMax: number
+  /** Bounds of what waits; beyond either, `add` throws `QueueFull`. */
+  queueItemsMax: number
+  queueBytesMax: number
+}
+
+export interface Batcher<T, R> {
+  /**
+   * Resolves to the item's result, at the latest at its deadline.
+   * Throws `QueueFull` at once, `DeadlinePassed` when the result did not come in time (the run may still finish it).
+   */
+  add(item: T, options: { bytes: number; deadline: Deadline }): Promise<R>
+  /** Items that wait or are in a run. */
+  readonly size: number
+}
+
+export class QueueFull extends Error {
+  override readonly name = 'QueueFull'
+}
+
+export class DeadlinePassed extends Error {
+  override readonly name = 'DeadlinePassed'
+}
+
+interface Waiting<T, R> {
+  item: T
+  bytes: number
+  deadline: Deadline
+  settled: boolean
+  resolve(result: R): void
+  reject(error: unknown): void
+}
+
+/**
+ * Takes together what arrives while earlier work is in flight. Without it each item pays the whole cost of a round trip;
+ * with a timer a lone item would pay the timer. Here a lone item leaves at once, and under load a run takes whatever has
+ * gathered during the one before. Fair: first come, first taken.
+ */
+export function createBatcher<T, R>(options: BatcherOptions<T, R>): Batcher<T, R> {
+  let queue: Waiting<T, R>[] = []
+  let queueBytes = 0
+  let runs = 0
+  let running = 0
+
+  function add(item: T, { bytes, deadline }: { bytes: number; deadline: Deadline }): Promise<R> {
+    if (queue.length >= options.queueItemsMax || queueBytes + bytes > options.queueBytesMax) {
+      return Promise.reject(new QueueFull('too much is waiting'))
+    }
+    return new Promise<R>((resolve, reject) => {
+      const waiting: Waiting<T, R> = { item, bytes, deadline, settled: false, resolve, reject }
+      settleAtDeadline(waiting)
+      queue.push(waiting)
+      queueBytes += bytes
+      startRuns()
+    })
+  }
+
+  function startRuns(): void {
+    while (runs < options.runsMax && queue.length > 0) {
+      const batch = take()
+      if (batch.length > 0) void run(batch)
+    }
+  }
+
+  /** What fits into one run, from the head. Items whose deadline has passed are dropped: nobody waits for them. */
+  function take(): Waiting<T, R>[] {
+    const batch: Waiting<T, R>[] = []
+    let bytes = 0
+    let taken = 0
+    for (const waiting of queue) {
+      const fits = batch.length < options.itemsMax && bytes + waiting.bytes <= options.bytesMax
+      if (!fits && batch.length > 0) break
+      taken += 1
+      queueBytes -= waiting.bytes
+      if (waiting.settled) continue
+      bytes += waiting.bytes
+      batch.push(waiting)
+    }
+    queue = queue.slice(taken)
+    return batch
+  }
+
+  async function run(batch: Waiting<T, R>[]): Promise<void> {
+    runs += 1
+    running += batch.length
+    try {
+      const results = await options.run(batch.map(({ item }) => item))
+      for (const waiting of batch) settleFrom(results, waiting)
+    } catch (error) {
+      for (const waiting of batch) waiting.reject(error)
+    } finally {
+      runs -= 1
+      running -= batch.length
+      startRuns()
+    }
+  }
+
+  return {
+    add,
+    get size() {
+      return queue.length + running
+    },
+  }
+}
+
+function settleFrom<T, R>(results: ReadonlyMap<T, R>, { item, resolve, reject }: Waiting<T, R>): void {
+  const result = results.get(item)
+  if (result === undefined) reject(new Error('a run left out one of its items'))
+  else resolve(result)
+}
+
+/** Each item ends at its own deadline whatever its run does. */
+function settleAtDeadline<T, R>(waiting: Waiting<T, R>): void {
+  const { resolve, reject } = waiting
+  const timer = setTimeout(
+    () => waiting.reject(new DeadlinePassed('no result in time')),
+    msLeft(waiting.deadline),
+  )
+  function settle(): void {
+    waiting.settled = true
+    clearTimeout(timer)
+  }
+  waiting.resolve = (result) => {
+    settle()
+    resolve(result)
+  }
+  waiting.reject = (error) => {
+    settle()
+    reject(error)
+  }
+}

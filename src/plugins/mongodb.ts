@@ -1,0 +1,106 @@
+import type { FastifyBaseLogger } from 'fastify'
+import fp from 'fastify-plugin'
+import { type Db, MongoClient, MongoServerError } from 'mongodb'
+import { ensureBlocksIndex, ensureOwnCollections } from '../collections.ts'
+import type { Config } from '../config.ts'
+
+declare module 'fastify' {
+  interface FastifyInstance {
+    mongo: {
+      client: MongoClient
+      db: Db
+      /** On a cluster a snapshot is taken at a time that one router knows of: it could miss another router's block. */
+      transactionReadConcern: 'snapshot' | 'majority'
+    }
+  }
+}
+
+/** One sentence for the operator: the start failed, and no stack would help. */
+export class DatabaseNotUsable extends Error {
+  override readonly name = 'DatabaseNotUsable'
+}
+
+// The contract's: how long a start waits for a database that does not answer.
+const startTimeoutMs = 10_000
+
+/**
+ * What bounds an operation when a member dies or freezes; with the driver's own defaults a frozen primary costs 32 s.
+ * Each is shorter than a request's 7 s, so that a second try fits. `timeoutMS` would be the option for it, but has no
+ * effect in this version.
+ */
+const driverOptions = {
+  serverSelectionTimeoutMS: 2_000,
+  connectTimeoutMS: 1_000,
+  heartbeatFrequencyMS: 1_000,
+  waitQueueTimeoutMS: 1_000,
+  // Longer than any command may take, an index build at the start excepted: that has a client of its own.
+  socketTimeoutMS: 10_000,
+  maxPoolSize: 40,
+} as const
+
+/** Whatever the URI says: nothing is read from a member that lags, and nothing is acknowledged that could roll back. */
+const guarantees = {
+  readPreference: 'primary',
+  readConcern: { level: 'majority' },
+  writeConcern: { w: 'majority' },
+  retryReads: true,
+  retryWrites: true,
+} as const
+
+/** Decorates `app.mongo`, once the database has answered and the collections and indexes are there. */
+export default fp<Config['mongodb']>(
+  async (app, { uri, databaseName }) => {
+    const topology = await prepare(uri, databaseName, app.log)
+    const client = new MongoClient(uri, {
+      appName: 'private-message-service',
+      ...driverOptions,
+      ...guarantees,
+    })
+    app.addHook('onClose', () => client.close())
+    await client.connect()
+    const transactionReadConcern = topology === 'cluster' ? 'majority' : 'snapshot'
+    app.decorate('mongo', { client, db: client.db(databaseName), transactionReadConcern })
+  },
+  { name: 'mongodb' },
+)
+
+/** With a client of its own: a build of an index may take hours, and the service's client must never wait so long. */
+async function prepare(uri: string, databaseName: string, log: FastifyBaseLogger): Promise<Topology> {
+  const client = new MongoClient(uri, {
+    ...guarantees,
+    serverSelectionTimeoutMS: startTimeoutMs,
+    maxPoolSize: 2,
+  })
+  try {
+    const db = client.db(databaseName)
+    const topology = await topologyOf(db)
+    await ensureOwnCollections(db)
+    await ensureBlocksIndex(db, (err) => log.warn({ err }, 'the index of blocks could not be made'))
+    return topology
+  } catch (error) {
+    if (error instanceof DatabaseNotUsable) throw error
+    throw new DatabaseNotUsable(reason(error), { cause: error })
+  } finally {
+    await client.close().catch(() => {})
+  }
+}
+
+type Topology = 'replica-set' | 'cluster'
+
+async function topologyOf(db: Db): Promise<Topology> {
+  const hello = await db.admin().command({ hello: 1 }, { signal: AbortSignal.timeout(startTimeoutMs) })
+  if (hello.msg === 'isdbgrid') return 'cluster'
+  if (hello.setName !== undefined) return 'replica-set'
+  throw new DatabaseNotUsable(
+    'the database is a standalone server: transactions need a replica set or a cluster',
+  )
+}
+
+/** Never the driver's own words: they can name hosts, users, and what a command contained. */
+function reason(error: unknown): string {
+  if (error instanceof MongoServerError && error.code === 18) return 'the database refuses the credentials'
+  if (error instanceof MongoServerError) {
+    return `the database refuses to make the collections and indexes (${error.codeName ?? 'no code'})`
+  }
+  return `the database did not answer within ${startTimeoutMs / 1000} s`
+}

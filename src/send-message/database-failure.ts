@@ -1,0 +1,59 @@
+import { MongoError } from 'mongodb'
+import { DatabaseUnavailable, InternalError, type Refusal } from '../errors.ts'
+import { WriteRejected } from './commands.ts'
+import { EntryRejected } from './transaction.ts'
+
+/**
+ * What a failed attempt says about the next one.
+ *
+ * - `conflict`: refused because of another transaction; nothing of it was done. A fresh look may decide otherwise.
+ * - `unavailable`: a member, a connection or a time limit; what was sent may have been done.
+ * - `defect`: the same would fail again.
+ */
+export type DatabaseFailure = 'conflict' | 'unavailable' | 'defect'
+
+const duplicateKey = 11000
+// WriteConflict, LockTimeout, SnapshotTooOld, SnapshotUnavailable, NoSuchTransaction, duplicate key.
+const conflictCodes = new Set([112, 24, 239, 246, 251, duplicateKey])
+
+// MaxTimeMSExpired, WriteConcernFailed, NetworkTimeout, ShutdownInProgress, PrimarySteppedDown, HostUnreachable and the
+// like: the codes of a deployment in motion.
+const unavailableCodes = new Set([6, 7, 50, 64, 89, 91, 189, 262, 9001, 10107, 11600, 11602, 13435, 13436])
+
+// The driver labels only the first operation that a lost connection fails (157 of 160 in flight had no label), so the
+// class decides.
+const unavailableNames = new Set([
+  'MongoNetworkError',
+  'MongoNetworkTimeoutError',
+  'MongoServerSelectionError',
+  'MongoPoolClearedError',
+  'PoolClearedOnNetworkError',
+  'MongoPoolClosedError',
+  'MongoWaitQueueTimeoutError',
+  'MongoWriteConcernError',
+  'MongoOperationTimeoutError',
+  'MongoTopologyClosedError',
+  'MongoNotConnectedError',
+  'AbortError',
+  'TimeoutError',
+])
+
+export function databaseFailure(error: unknown): DatabaseFailure {
+  const code = (error as { code?: unknown }).code
+  if (typeof code === 'number' && conflictCodes.has(code)) return 'conflict'
+  if (error instanceof WriteRejected || error instanceof EntryRejected) return 'defect'
+  if (typeof code === 'number' && unavailableCodes.has(code)) return 'unavailable'
+  if (error instanceof Error && unavailableNames.has(error.name)) return 'unavailable'
+  if (error instanceof MongoError && error.hasErrorLabel('UnknownTransactionCommitResult'))
+    return 'unavailable'
+  if (error instanceof MongoError && error.hasErrorLabel('TransientTransactionError')) return 'conflict'
+  if (error instanceof MongoError && error.hasErrorLabel('RetryableWriteError')) return 'unavailable'
+  return 'defect'
+}
+
+/** For what is not repeated: the refusal that the client gets. */
+export function asDatabaseRefusal(cause: unknown): Refusal {
+  return databaseFailure(cause) === 'defect'
+    ? new InternalError({ cause })
+    : new DatabaseUnavailable({ cause })
+}

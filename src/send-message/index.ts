@@ -1,0 +1,84 @@
+import type { FastifyPluginAsync } from 'fastify'
+import { Overloaded } from '../errors.ts'
+import { monotonicMs } from '../lib/deadline.ts'
+import { createGate } from '../lib/gate.ts'
+import { runEvery } from '../lib/run-every.ts'
+import { type Committed, createCommitter } from './commit.ts'
+import type { Draft } from './draft.ts'
+import { createKnownChats } from './known-chats.ts'
+import { createMediaRecords } from './media-records.ts'
+import { createMeters } from './meters.ts'
+import { releaseLater } from './release-later.ts'
+import { registerRoute } from './route.ts'
+import { type SendMessageDeps, sendMessage } from './send-message.ts'
+import { sweepOnce } from './sweep-media.ts'
+
+// Apart, so that a storage that hangs costs no text its place. The contract: never fewer than 2,048.
+const textsInFlight = { itemsMax: 4_096, bytesMax: 96 * 1024 * 1024 }
+const mediaInFlight = { itemsMax: 2_048, bytesMax: 64 * 1024 * 1024 }
+// The contract's two minutes hold a lease (60 s), a quiet time (90 s) or half of each, and this.
+const sweepIntervalMs = 15_000
+
+/** The feature: wires its steps, registers the route, sweeps, and waits on close for what it holds. */
+const sendMessageFeature: FastifyPluginAsync = async (app) => {
+  const { client, db, transactionReadConcern } = app.mongo
+  const meters = createMeters(app.metrics)
+  const knownChats = createKnownChats()
+  const records = createMediaRecords(db)
+  const now = (): Date => new Date()
+  const committer = createCommitter({
+    client,
+    db,
+    knownChats,
+    readConcern: transactionReadConcern,
+    now,
+    onBatch: meters.onBatch,
+  })
+  const release = releaseLater(records)
+  const deps: SendMessageDeps = {
+    db,
+    storage: app.storage,
+    records,
+    clock: monotonicMs,
+    onPromotion: meters.onPromotion,
+    releaseLater: release.add,
+    commit: committer.commit,
+  }
+
+  const texts = createGate(textsInFlight)
+  const media = createGate(mediaInFlight)
+  registerRoute(app, async (draft: Draft): Promise<Committed> => {
+    const leave = (draft.mediaIds.length > 0 ? media : texts).enter(sizeOf(draft))
+    if (!leave) throw new Overloaded()
+    try {
+      return await sendMessage(deps, draft)
+    } finally {
+      leave()
+    }
+  })
+  app.addReadinessCheck(() => (texts.isFull || media.isFull ? new Overloaded() : undefined))
+
+  const sweeper = runEvery(sweepIntervalMs, async () => {
+    try {
+      meters.onSweep(await sweepOnce(deps))
+    } catch (err) {
+      app.log.warn({ err: nameOf(err) }, 'the media sweep failed')
+    }
+  })
+  app.addHook('onClose', async () => {
+    await sweeper.stop()
+    await release.stop()
+  })
+}
+
+export default sendMessageFeature
+
+/** Bytes that a draft holds, about: two for each character, and what is around it. */
+function sizeOf({ content, mediaIds }: Draft): number {
+  return 1_024 + 2 * (content.length + mediaIds.reduce((sum, id) => sum + id.length, 0))
+}
+
+/** The name only: the database's own words can hold addresses and keys. */
+function nameOf(error: unknown): string {
+  return error instanceof Error ? error.name : typeof error
+}

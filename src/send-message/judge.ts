@@ -1,0 +1,152 @@
+import { type Db, ObjectId } from 'mongodb'
+import type { BlockDocument, DeviceDocument, MessageDocument, UserDocument } from '../collections.ts'
+import {
+  AccountInactive,
+  AccountSuspended,
+  BlockedRelationship,
+  DeviceNotTrusted,
+  IdempotencyKeyReused,
+  ReceiverNotFound,
+  type Refusal,
+} from '../errors.ts'
+import { type CommandOptions, findAll } from './commands.ts'
+import type { Draft } from './draft.ts'
+
+/** What was read for some drafts at one moment. Admission and commit judge by the same reads with the same code. */
+export interface Reads {
+  readonly users: ReadonlyMap<string, UserDocument['status']>
+  readonly devices: ReadonlyMap<string, DeviceDocument>
+  /** `<blocker>:<blocked>` for each block between two people of one draft, and others. */
+  readonly blocks: ReadonlySet<string>
+  /** Stored messages by what their client called them. */
+  readonly finished: ReadonlyMap<string, MessageDocument>
+}
+
+export type Verdict =
+  | { kind: 'admitted' }
+  | { kind: 'refused'; refusal: Refusal }
+  | { kind: 'finished'; message: MessageDocument }
+
+/**
+ * Pairs of people or keys that one branch of an `$or` covers, as `$in × $in`. One branch over all is quadratic where many
+ * of the people have many blocks (256 pairs: 59 ms against 9), a branch for each pair costs the planner more.
+ */
+const pairsPerBranch = 8
+
+/** Everything that the checks look at, for all drafts together: three commands, and one more where there are keys. */
+export async function readFor(db: Db, drafts: readonly Draft[], options: CommandOptions): Promise<Reads> {
+  // One after another: inside a transaction the server takes one command at a time.
+  const users = await readUsers(db, drafts, options)
+  const devices = await readDevices(db, drafts, options)
+  const blocks = await readBlocks(db, drafts, options)
+  const finished = await readFinished(db, drafts, options)
+  return { users, devices, blocks, finished }
+}
+
+/** The contract's checks 5 to 8, in its order. */
+export function judge(reads: Reads, draft: Draft): Verdict {
+  const senderStatus = reads.users.get(draft.senderId)
+  if (senderStatus === 'suspended') return refused(new AccountSuspended())
+  if (senderStatus !== 'active') return refused(new AccountInactive())
+
+  const device = reads.devices.get(draft.deviceId)
+  if (device?.trusted !== true || device.userId?.toHexString() !== draft.senderId)
+    return refused(new DeviceNotTrusted())
+
+  const finished = reads.finished.get(nameOf(draft))
+  if (finished) return judgeFinished(finished, draft)
+
+  const receiverStatus = reads.users.get(draft.receiverId)
+  if (receiverStatus === undefined || receiverStatus === 'deleted') return refused(new ReceiverNotFound())
+
+  const { senderId, receiverId, blocks } = { ...draft, ...reads }
+  if (blocks.has(`${senderId}:${receiverId}`) || blocks.has(`${receiverId}:${senderId}`)) {
+    return refused(new BlockedRelationship())
+  }
+  return { kind: 'admitted' }
+}
+
+/** A message that has the draft's key: the draft's own earlier try, or another one's. */
+export function judgeFinished(
+  message: MessageDocument,
+  draft: Draft,
+): Exclude<Verdict, { kind: 'admitted' }> {
+  return message.idempotency?.digest === draft.idempotency?.digest
+    ? { kind: 'finished', message }
+    : refused(new IdempotencyKeyReused())
+}
+
+/** What a client calls its message: unique where there is a key, and empty where there is none. */
+export function nameOf({ conversationId, senderId, idempotency }: Draft): string {
+  return idempotency ? `${conversationId.toHexString()}:${senderId}:${idempotency.key}` : ''
+}
+
+function refused(refusal: Refusal): { kind: 'refused'; refusal: Refusal } {
+  return { kind: 'refused', refusal }
+}
+
+async function readUsers(db: Db, drafts: readonly Draft[], options: CommandOptions): Promise<Reads['users']> {
+  const ids = objectIds(drafts.flatMap(({ senderId, receiverId }) => [senderId, receiverId]))
+  const query = { find: 'users', filter: { _id: { $in: ids } }, projection: { status: 1 } }
+  const users = await findAll<UserDocument>(db, query, options)
+  return new Map(users.map(({ _id, status }) => [_id.toHexString(), status]))
+}
+
+async function readDevices(
+  db: Db,
+  drafts: readonly Draft[],
+  options: CommandOptions,
+): Promise<Reads['devices']> {
+  const ids = objectIds(drafts.map(({ deviceId }) => deviceId))
+  const query = { find: 'devices', filter: { _id: { $in: ids } }, projection: { userId: 1, trusted: 1 } }
+  const devices = await findAll<DeviceDocument>(db, query, options)
+  return new Map(devices.map((device) => [device._id.toHexString(), device]))
+}
+
+async function readBlocks(
+  db: Db,
+  drafts: readonly Draft[],
+  options: CommandOptions,
+): Promise<Reads['blocks']> {
+  const branches = inBranches(drafts, (some) => {
+    const ids = objectIds(some.flatMap(({ senderId, receiverId }) => [senderId, receiverId]))
+    return { blockerId: { $in: ids }, blockedId: { $in: ids } }
+  })
+  const query = { find: 'blocks', filter: branches, projection: { _id: 0, blockerId: 1, blockedId: 1 } }
+  const blocks = await findAll<BlockDocument>(db, query, options)
+  return new Set(
+    blocks.map(({ blockerId, blockedId }) => `${blockerId.toHexString()}:${blockedId.toHexString()}`),
+  )
+}
+
+async function readFinished(
+  db: Db,
+  drafts: readonly Draft[],
+  options: CommandOptions,
+): Promise<Reads['finished']> {
+  const keyed = drafts.filter(({ idempotency }) => idempotency !== undefined)
+  if (keyed.length === 0) return new Map()
+  const branches = inBranches(keyed, (some) => ({
+    conversationId: { $in: some.map(({ conversationId }) => conversationId) },
+    senderId: { $in: objectIds(some.map(({ senderId }) => senderId)) },
+    'idempotency.key': { $in: some.map(({ idempotency }) => idempotency?.key) },
+  }))
+  const messages = await findAll<MessageDocument>(db, { find: 'messages', filter: branches }, options)
+  return new Map(
+    messages.map((message) => {
+      const { conversationId, senderId, idempotency } = message
+      return [`${conversationId.toHexString()}:${senderId.toHexString()}:${idempotency?.key}`, message]
+    }),
+  )
+}
+
+function inBranches(drafts: readonly Draft[], branch: (some: readonly Draft[]) => object): object {
+  const branches: object[] = []
+  for (let at = 0; at < drafts.length; at += pairsPerBranch)
+    branches.push(branch(drafts.slice(at, at + pairsPerBranch)))
+  return { $or: branches }
+}
+
+function objectIds(hexes: readonly string[]): ObjectId[] {
+  return [...new Set(hexes)].map((hex) => ObjectId.createFromHexString(hex))
+}

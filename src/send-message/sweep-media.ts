@@ -1,0 +1,65 @@
+import { randomUUID } from 'node:crypto'
+import type { MediaRecordDocument } from '../collections.ts'
+import { deadlineIn } from '../lib/deadline.ts'
+import { resourceTypes } from '../plugins/asset-storage.ts'
+import type { PromotionDeps } from './promote-media.ts'
+import { moveBack } from './undo-promotion.ts'
+
+export interface SweepCounts {
+  /** Assets moved back, or found where they belong. */
+  undone: number
+  /** Records that a second look has closed. */
+  closed: number
+  /** Looked at again later. */
+  failed: number
+}
+
+// So many records a run, and so many calls at once: a sweep must not take the storage from the requests.
+const recordsMax = 100
+const concurrencyMax = 4
+// Shorter than the lease that each record is taken with, so that no call outlives it.
+const recordTimeoutMs = 8_000
+
+/**
+ * One look at what was left: promotions whose request or process died, and undone ones for which a late call could have
+ * landed since. Safe at any time and on every instance at once: a record is taken by a conditional update.
+ */
+export async function sweepOnce(deps: PromotionDeps): Promise<SweepCounts> {
+  const counts: SweepCounts = { undone: 0, closed: 0, failed: 0 }
+  const due = await deps.records.findDue(recordsMax)
+  const next = due.values()
+  const work = async (): Promise<void> => {
+    for (const record of next) {
+      const result = await sweepRecord(deps, record)
+      if (result !== 'taken-by-another') counts[result] += 1
+    }
+  }
+  await Promise.all(Array.from({ length: concurrencyMax }, work))
+  return counts
+}
+
+type SweepResult = keyof SweepCounts | 'taken-by-another'
+
+/**
+ * Moves back whatever is under the permanent id. The second look does the same: with nothing to move it costs as much as a
+ * look, and what a late call has promoted since is moved back at once.
+ */
+async function sweepRecord(deps: PromotionDeps, record: MediaRecordDocument): Promise<SweepResult> {
+  const token = randomUUID()
+  if (!(await deps.records.takeDue(record, token))) return 'taken-by-another'
+  const result = await moveBack(deps, record._id, resourceTypes, deadlineIn(recordTimeoutMs, deps.clock))
+  if (result === 'refused') {
+    deps.onPromotion('undo_failed')
+    await deps.records.postpone(record, token)
+    return 'failed'
+  }
+  if (result === 'nothing' && record.state === 'undone') {
+    await deps.records.close(record, token)
+    return 'closed'
+  }
+  // Taken over in the middle of an undo: a call of the former holder may land as late as one of ours that got no answer.
+  const uncertain = result === 'unanswered' || record.state === 'undoing' ? 'back' : undefined
+  await deps.records.finishUndo(record._id, token, uncertain)
+  deps.onPromotion(result === 'unanswered' ? 'undo_failed' : 'undone')
+  return result === 'unanswered' ? 'failed' : 'undone'
+}
