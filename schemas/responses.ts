@@ -24,28 +24,24 @@ const rateLimitHeaders = {
 }
 const retryAfterHeader = { 'Retry-After': Type.Integer({ description: 'Seconds to wait before a repeat.' }) }
 
-/** Headers of a status beside `X-Request-Id`. Those of the rate limit are on answers that came as far as that check. */
+/** Headers of a status beside `X-Request-Id`. */
 const headersOf: Record<number, Record<string, TSchema>> = {
   200: {
-    ...rateLimitHeaders,
     'Idempotent-Replayed': Type.Unsafe<'true'>({
       type: 'string',
       const: 'true',
       description: 'Only when the message was stored by an earlier request with the same `Idempotency-Key`.',
     }),
   },
-  400: rateLimitHeaders,
-  401: {
-    'WWW-Authenticate': Type.String({ description: 'A `Bearer` challenge (RFC 6750).' }),
-    ...rateLimitHeaders,
-  },
+  401: { 'WWW-Authenticate': Type.String({ description: 'A `Bearer` challenge (RFC 6750).' }) },
   405: { Allow: Type.String({ description: 'The methods that the path takes.' }) },
-  409: { ...retryAfterHeader, ...rateLimitHeaders },
-  422: rateLimitHeaders,
-  429: { ...retryAfterHeader, ...rateLimitHeaders },
-  500: rateLimitHeaders,
-  503: { ...retryAfterHeader, ...rateLimitHeaders },
+  409: retryAfterHeader,
+  429: retryAfterHeader,
+  503: retryAfterHeader,
 }
+
+/** Statuses of the checks from the rate limit on: an answer of an earlier check with the same status lacks its headers. */
+const countedStatuses = [200, 400, 401, 409, 422, 429, 500, 503]
 
 const exampleFaults: Partial<Record<RefusalCode, Fault[]>> = {
   INVALID_BODY: [{ path: '/content', message: 'is required' }],
@@ -84,11 +80,14 @@ const sentExamples = {
 
 const sent = {
   description: "The message is stored, committed by a majority of the database's members.",
-  headers: { ...requestIdHeader, ...headersOf[200] },
+  headers: { ...requestIdHeader, ...headersOf[200], ...rateLimitHeaders },
   content: { 'application/json': { schema: ref(SendMessageResponse), examples: sentExamples } },
 }
 
-export const sendMessageResponses: Responses = { 200: sent, ...refusalResponses(refusalCodes) }
+export const sendMessageResponses: Responses = {
+  200: sent,
+  ...refusalResponses(refusalCodes, countedStatuses),
+}
 
 const healthy = {
   description: 'It does.',
@@ -98,27 +97,28 @@ const healthy = {
 
 export const livenessResponses: Responses = {
   200: healthy,
-  ...refusalResponses(['METHOD_NOT_ALLOWED', 'SHUTTING_DOWN']),
+  ...refusalResponses(['METHOD_NOT_ALLOWED', 'SHUTTING_DOWN'], []),
 }
 export const readinessResponses: Responses = {
   200: healthy,
-  ...refusalResponses(['METHOD_NOT_ALLOWED', 'DATABASE_UNAVAILABLE', 'OVERLOADED', 'SHUTTING_DOWN']),
+  ...refusalResponses(['METHOD_NOT_ALLOWED', 'DATABASE_UNAVAILABLE', 'OVERLOADED', 'SHUTTING_DOWN'], []),
 }
 
-function refusalResponses(codes: readonly RefusalCode[]): Responses {
+function refusalResponses(codes: readonly RefusalCode[], counted: readonly number[]): Responses {
   const statuses = [...new Set(codes.map((code) => refusals[code].status))].sort((a, b) => a - b)
   return Object.fromEntries(
     statuses.map((status) => {
       const ofStatus = codes.filter((code) => refusals[code].status === status)
-      return [status, refusalResponse(status, ofStatus)]
+      const rateLimit = counted.includes(status) ? rateLimitHeaders : {}
+      return [status, refusalResponse(ofStatus, { ...headersOf[status], ...rateLimit })]
     }),
   )
 }
 
-function refusalResponse(status: number, codes: readonly RefusalCode[]): object {
+function refusalResponse(codes: readonly RefusalCode[], headers: Record<string, TSchema>): object {
   return {
     description: codes.map((code) => `\`${code}\`: ${refusals[code].meaning}`).join('\n\n'),
-    headers: { ...requestIdHeader, ...headersOf[status] },
+    headers: { ...requestIdHeader, ...headers },
     content: {
       'application/json': {
         schema: ref(Refusal),

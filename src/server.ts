@@ -17,11 +17,7 @@ async function main(): Promise<void> {
     await app.close()
     app.log.info('stopped')
   })
-  const address = await app.listen({
-    host: config.http.host,
-    port: config.http.port,
-    listenTextResolver: () => '',
-  })
+  const address = await app.listen({ host: config.http.host, port: config.http.port })
   app.log.info({ address }, 'listening')
 }
 

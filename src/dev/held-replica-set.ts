@@ -36,19 +36,9 @@ export async function holdReplicaSet(
   const output = await open(log, 'w+')
   await rm(log, { force: true })
   const program = fileURLToPath(new URL('./hold-replica-set.ts', import.meta.url))
-  const args = [
-    '--import',
-    'tsx',
-    program,
-    '--binary',
-    binary,
-    '--hand-over',
-    handOver,
-    '--watch',
-    String(watchedPid),
-  ]
+  const args = ['--binary', binary, '--hand-over', handOver, '--watch', String(watchedPid)]
   // A process group of its own, since Ctrl-C is to end the tests before their database.
-  const holder = spawn(process.execPath, args, {
+  const holder = spawn(process.execPath, ['--import', 'tsx', program, ...args], {
     cwd: root,
     detached: true,
     stdio: ['ignore', output.fd, output.fd],

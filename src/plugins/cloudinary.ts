@@ -95,7 +95,7 @@ async function sendWithin(timeoutMs: number, agent: HttpAgent, call: Call): Prom
     asSdkAnswer,
   )
   const inTime = await within(timeoutMs, answer)
-  if (!inTime || inTime.kind !== 'ok') request?.destroy()
+  if (inTime?.kind !== 'ok') request?.destroy()
   return inTime ?? { kind: 'unanswered' }
 }
 

@@ -1,5 +1,6 @@
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
 import type { FastifyInstance } from 'fastify'
+import { ref } from '../../schemas/closed.ts'
 import {
   MediaItem,
   MediaReference,
@@ -55,7 +56,7 @@ const routeSchema = {
   tags: ['messages'],
   params: SendMessageParams,
   headers: SendMessageHeaders,
-  body: SendMessageBody,
+  body: ref(SendMessageBody),
   response: sendMessageResponses,
 }
 

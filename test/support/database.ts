@@ -39,5 +39,5 @@ function withDatabase(uri: string, name: string): string {
   const options = new URLSearchParams(query)
   // Whoever logs in does so in the database that the address named, or in admin.
   if (server.includes('@') && !options.has('authSource')) options.set('authSource', database || 'admin')
-  return `${server}/${name}?${options}`
+  return `${server}/${name}${options.size > 0 ? `?${options}` : ''}`
 }

@@ -89,13 +89,11 @@ interface Rename {
   overwrite: 'allowed' | 'refused'
 }
 
-export function renameAsset(
-  assets: Assets,
-  { resourceType, publicId, toPublicId, overwrite }: Rename,
-): Asset {
+export function renameAsset(assets: Assets, rename: Rename): Asset {
+  const { resourceType, publicId, toPublicId } = rename
   const source = requireAsset(assets, resourceType, publicId)
   const target = findAsset(assets, resourceType, toPublicId)
-  if (target !== undefined && overwrite === 'refused') {
+  if (target !== undefined && rename.overwrite === 'refused') {
     throw new Refusal(400, `to_public_id(${toPublicId}) already exists`)
   }
   if (target !== undefined) remove(assets, target)
@@ -142,8 +140,9 @@ function replace(assets: Assets, before: Asset | undefined, after: Asset): void 
 }
 
 function remove(assets: Assets, asset: Asset): void {
-  assets.byKey.delete(keyOf(asset.resourceType, asset.publicId))
-  assets.storedBytes -= weightOf(asset)
+  // An asset renamed to its own name is source and target: it is counted once.
+  const wasThere = assets.byKey.delete(keyOf(asset.resourceType, asset.publicId))
+  if (wasThere) assets.storedBytes -= weightOf(asset)
 }
 
 function weightOf(asset: Asset | undefined): number {

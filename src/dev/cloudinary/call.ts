@@ -107,24 +107,15 @@ interface Form {
 const noForm: Form = { params: new Map(), file: undefined }
 
 async function readForm(request: IncomingMessage, body: Buffer): Promise<Form> {
-  if (request.headers['content-range'] !== undefined)
-    throw new Refusal(400, 'The stand-in takes no uploads in parts')
+  const isPart = request.headers['content-range'] !== undefined
+  if (isPart) throw new Refusal(400, 'The stand-in takes no uploads in parts')
   const form = await parsed(request.headers['content-type'] ?? '', body)
   const params = new Map<string, string>()
   let file: SentFile | undefined
-  for (const [sentName, value] of form) {
-    if (typeof value !== 'string') {
-      file = { bytes: Buffer.from(await value.arrayBuffer()), name: value.name }
-      continue
-    }
-    if (sentName === 'file') {
-      file = { bytes: await fromDataUri(value), name: 'file' }
-      continue
-    }
-    // A list arrives as `name[]`, once an item, and is signed as one value.
-    const name = sentName.replace(/\[\]$/, '')
-    const before = params.get(name)
-    params.set(name, before === undefined ? value : `${before},${value}`)
+  for (const [name, value] of form) {
+    if (typeof value !== 'string') file = { bytes: Buffer.from(await value.arrayBuffer()), name: value.name }
+    else if (name === 'file') file = { bytes: await fromDataUri(value), name: 'file' }
+    else params.set(name, value)
   }
   return { params, file }
 }
@@ -140,8 +131,7 @@ async function parsed(contentType: string, body: Buffer): Promise<FormData> {
 
 // Cloudinary would fetch an http address as well. The stand-in opens no connection to anybody.
 async function fromDataUri(uri: string): Promise<Buffer> {
-  if (!uri.startsWith('data:'))
-    throw new Refusal(400, 'The stand-in takes bytes or a data: URI, no addresses')
+  if (!uri.startsWith('data:')) throw new Refusal(400, 'The stand-in takes bytes or a data: URI only')
   try {
     return Buffer.from(await (await fetch(uri)).arrayBuffer())
   } catch {

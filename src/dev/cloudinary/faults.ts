@@ -61,10 +61,7 @@ export async function strike(fault: Fault, deed: () => Answer, response: ServerR
   switch (fault.kind) {
     case 'status':
       if (fault.when === 'after') deed()
-      return send(
-        response,
-        jsonAnswer(fault.body ?? { error: { message: `status ${fault.status}` } }, fault.status),
-      )
+      return send(response, jsonAnswer(fault.body ?? errorBody(fault.status), fault.status))
     case 'invalid-json':
       if (fault.when === 'after') deed()
       return send(response, { status: 200, contentType: 'text/html', body: '<html>Bad gateway</html>' })
@@ -92,6 +89,10 @@ export async function strike(fault: Fault, deed: () => Answer, response: ServerR
       return send(response, answer)
     }
   }
+}
+
+function errorBody(status: number): unknown {
+  return { error: { message: `status ${status}` } }
 }
 
 export function send(response: ServerResponse, { status, contentType, body }: Answer): void {
