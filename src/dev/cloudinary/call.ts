@@ -57,11 +57,14 @@ interface Route {
   publicId?: string
 }
 
+const uploadActions = ['upload', 'rename', 'explicit', 'destroy'] as const
+
 function routeOf(method: string, path: string): Route {
-  const upload = /^\/v1_1\/([^/]+)\/(image|video|raw|auto)\/(upload|rename|explicit|destroy)$/.exec(path)
-  if (method === 'POST' && upload !== null) {
-    const [, cloudName = '', resourceType = '', action = ''] = upload
-    return { action: action as Action, cloudName, resourceType } // the expression admits actions only
+  const upload = /^\/v1_1\/([^/]+)\/(image|video|raw|auto)\/(\w+)$/.exec(path)
+  const action = uploadActions.find((name) => name === upload?.[3])
+  if (method === 'POST' && upload !== null && action !== undefined) {
+    const [, cloudName = '', resourceType = ''] = upload
+    return { action, cloudName, resourceType }
   }
   const resource = /^\/v1_1\/([^/]+)\/resources\/(image|video|raw)\/upload\/(.+)$/.exec(path)
   if (method === 'GET' && resource !== null) {
@@ -88,9 +91,9 @@ function decoded(id: string): string {
 async function readBody(request: IncomingMessage): Promise<Buffer> {
   const chunks: Buffer[] = []
   let bytes = 0
-  // A stream of a request yields buffers as long as nobody sets an encoding.
-  for await (const chunk of request as AsyncIterable<Buffer>) {
+  for await (const chunk of request) {
     bytes += chunk.length
+    // What is too much is read to its end all the same: only then would the client look at the answer.
     if (bytes <= bodyBytesMax) chunks.push(chunk)
   }
   if (bytes > bodyBytesMax) {

@@ -101,6 +101,7 @@ export function send(response: ServerResponse, { status, contentType, body }: An
 }
 
 function drip(response: ServerResponse, { status, contentType, body }: Answer, everyMs: number): void {
+  if (response.destroyed) return
   const bytes = Buffer.from(body)
   let sent = 0
   response.writeHead(status, { 'content-type': contentType })

@@ -1,0 +1,23 @@
+import { createHash } from 'node:crypto'
+
+/** People made from their number alone, so that the seed and the load agree on them without a file between. */
+export interface BenchPerson {
+  userId: string
+  deviceId: string
+}
+
+export const contactsOf = 5
+
+export function personAt(index: number): BenchPerson {
+  return { userId: idOf('user', index), deviceId: idOf('device', index) }
+}
+
+/** The numbers of somebody's contacts: spread over all, the same in every run. */
+export function contactAt(person: number, nth: number, peopleMax: number): number {
+  const offset = 1 + ((person * 7919 + nth * 104729) % (peopleMax - 1))
+  return (person + offset) % peopleMax
+}
+
+function idOf(kind: string, index: number): string {
+  return createHash('sha256').update(`${kind} ${index}`).digest('hex').slice(0, 24)
+}

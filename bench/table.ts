@@ -1,0 +1,108 @@
+import type { Measurement } from './measure.ts'
+import type { Row } from './rows.ts'
+
+/** A row's measurements, one for each round, in order. */
+export type Results = Map<Row, Measurement[]>
+
+export interface Bar {
+  met: boolean
+  line: string
+}
+
+const headings = [
+  '',
+  'msg/s',
+  '±',
+  'p50 ms',
+  'p99 ms',
+  'Node µs',
+  'mongod µs',
+  'commands',
+  'batch',
+  'of ceiling',
+  '× one at a time',
+]
+
+/** Markdown. Medians over the rounds; `±` is half of the range, in per cent; ratios are paired round by round. */
+export function tableOf(results: Results): string {
+  const lines = [...results].map(([row, measurements]) => {
+    const speeds = measurements.map(({ messagesPerSecond }) => messagesPerSecond)
+    const of = (pick: (each: Measurement) => number, digits: number) =>
+      median(measurements.map(pick)).toFixed(digits)
+    return [
+      row.name,
+      median(speeds).toFixed(0),
+      `${((50 * (Math.max(...speeds) - Math.min(...speeds))) / median(speeds)).toFixed(0)} %`,
+      of(({ p50Ms }) => p50Ms, 1),
+      of(({ p99Ms }) => p99Ms, 1),
+      of(({ nodeUs }) => nodeUs, 0),
+      of(({ mongodUs }) => mongodUs, 0),
+      of(({ commands }) => commands, 2),
+      of(({ batch }) => batch, 1),
+      percent(ratio(results, row.name, ceilingOf(row))),
+      factor(ratio(results, row.name, `one at a time, ${row.load.connections}`)),
+    ]
+  })
+  const rows = [headings, headings.map((_, index) => (index === 0 ? '---' : '--:')), ...lines]
+  return rows.map((cells) => `| ${cells.join(' | ')} |`).join('\n')
+}
+
+/** The bars that the quick rows decide; a bar without its rows is left out. */
+export function barsOf(results: Results): Bar[] {
+  const speed = (a: string, b: string) => ratio(results, a, b)
+  const cpu = (a: string, b: string) => ratio(results, a, b, ({ nodeUs, mongodUs }) => nodeUs + mongodUs)
+  const p99 = (a: string, b: string) => ratio(results, a, b, ({ p99Ms }) => p99Ms)
+  const p50 = (a: string, b: string) => ratio(results, a, b, ({ p50Ms }) => p50Ms)
+  const repeated = median(named(results, '2 processes, 256, one chat').map((each) => each.repeated))
+  return [
+    bar('256 connections, × one at a time', speed('service, 256', 'one at a time, 256'), 'at least', 13),
+    bar('256 connections, of the ceiling', speed('service, 256', 'ceiling, 256'), 'at least', 0.3),
+    bar('64 connections, of the ceiling', speed('service, 64', 'ceiling, 64'), 'at least', 0.18),
+    bar('256 connections, CPU × the ceiling', cpu('service, 256', 'ceiling, 256'), 'at most', 4),
+    bar('one chat, × random pairs', speed('service, 256, one chat', 'service, 256'), 'at least', 0.95),
+    bar('one chat, p99 × random pairs', p99('service, 256, one chat', 'service, 256'), 'at most', 1),
+    bar('1 connection, p50 × one at a time', p50('service, 1', 'one at a time, 1'), 'at most', 1.1),
+    bar('2 processes in one chat, repeated', repeated, 'at most', 0.01),
+  ].filter(({ line }) => !line.includes('NaN'))
+}
+
+function bar(name: string, value: number, rule: 'at least' | 'at most', bound: number): Bar {
+  const met = rule === 'at least' ? value >= bound : value <= bound
+  return { met, line: `${met ? 'met   ' : 'missed'} ${name}: ${value.toFixed(3)} (${rule} ${bound})` }
+}
+
+function ceilingOf({ name, load }: Row): string {
+  return `ceiling, ${load.connections}${name.endsWith('EdDSA') ? ', EdDSA' : ''}`
+}
+
+function ratio(
+  results: Results,
+  name: string,
+  base: string,
+  pick: (each: Measurement) => number = ({ messagesPerSecond }) => messagesPerSecond,
+): number {
+  const bases = named(results, base)
+  return median(
+    named(results, name).map((each, round) => pick(each) / (bases[round] ? pick(bases[round]) : Number.NaN)),
+  )
+}
+
+function named(results: Results, name: string): Measurement[] {
+  return [...results].find(([row]) => row.name === name)?.[1] ?? []
+}
+
+function median(values: number[]): number {
+  const sorted = values.toSorted((a, b) => a - b)
+  const middle = Math.floor(sorted.length / 2)
+  const [low = Number.NaN, high = low] =
+    sorted.length % 2 === 1 ? [sorted[middle]] : [sorted[middle - 1], sorted[middle]]
+  return (low + high) / 2
+}
+
+function percent(value: number): string {
+  return Number.isNaN(value) ? '' : `${(100 * value).toFixed(1)} %`
+}
+
+function factor(value: number): string {
+  return Number.isNaN(value) ? '' : value.toFixed(1)
+}
