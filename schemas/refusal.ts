@@ -16,7 +16,8 @@ export const refusals = {
     status: 400,
     message: 'the body must be JSON in UTF-8',
     meaning:
-      'The body is empty, is not JSON, is not UTF-8, starts with a byte order mark, or has a forbidden key.',
+      'The body is empty, is no JSON, is not UTF-8, begins with a byte order mark, or has a `__proto__` or ' +
+      '`constructor.prototype` key.',
   },
   INVALID_BODY: {
     status: 400,
@@ -26,7 +27,7 @@ export const refusals = {
   INVALID_IDEMPOTENCY_KEY: {
     status: 400,
     message: 'Idempotency-Key must be sent once, with 1 to 255 visible ASCII characters',
-    meaning: 'The header breaks its rule, or was sent twice.',
+    meaning: 'The header breaks its rule, or was sent more than once.',
   },
   MESSAGE_TO_SELF: {
     status: 400,
@@ -46,17 +47,19 @@ export const refusals = {
   INVALID_MEDIA_REFERENCE: {
     status: 400,
     message: 'media must be your own temporary uploads',
-    meaning: "A `publicId` is no id of the sender's own temporary uploads.",
+    meaning: 'A `publicId` is not that of a temporary upload of your own; `errors` names each.',
   },
   MEDIA_ALREADY_USED: {
     status: 400,
     message: 'media belongs to another message',
-    meaning: 'A `publicId` belongs to another message.',
+    meaning:
+      'A `publicId` belongs to another message, which may be the first try of this one, sent without a key; ' +
+      '`errors` names each.',
   },
   MALFORMED_REQUEST: {
     status: 400,
     message: 'not an acceptable HTTP request',
-    meaning: 'Not an acceptable HTTP request. The connection is closed.',
+    meaning: 'This is no acceptable HTTP request. The connection is closed.',
   },
   TOKEN_MISSING: {
     status: 401,
@@ -66,12 +69,12 @@ export const refusals = {
   TOKEN_INVALID: {
     status: 401,
     message: 'the token is not valid',
-    meaning: 'Signature, algorithm, issuer, audience or a claim of the token is wrong.',
+    meaning: 'Signature, algorithm, issuer, audience, or a claim of the token is wrong.',
   },
   TOKEN_EXPIRED: {
     status: 401,
     message: 'the token has expired',
-    meaning: 'The token has expired: get a new one and repeat.',
+    meaning: 'The token has expired: repeat with a new one.',
   },
   ACCOUNT_SUSPENDED: {
     status: 401,
@@ -81,7 +84,7 @@ export const refusals = {
   ACCOUNT_INACTIVE: {
     status: 401,
     message: 'your account is not active',
-    meaning: "The sender's account does not exist or is not active.",
+    meaning: "The sender's account does not exist, or is not active.",
   },
   DEVICE_NOT_TRUSTED: {
     status: 401,
@@ -91,45 +94,46 @@ export const refusals = {
   ROUTE_NOT_FOUND: {
     status: 404,
     message: 'there is nothing at this path',
-    meaning: 'There is nothing at this path. A trailing slash makes another path.',
+    meaning: 'There is nothing at this path; a trailing slash makes another path.',
   },
   METHOD_NOT_ALLOWED: {
     status: 405,
     message: 'this path takes other methods',
-    meaning: 'The path takes other methods; `Allow` names them.',
+    meaning: 'The path takes other methods, which `Allow` names.',
   },
   REQUEST_TIMEOUT: {
     status: 408,
     message: 'the request did not arrive in time',
-    meaning: 'The request did not arrive whole in time. The connection is closed.',
+    meaning: 'The request did not arrive whole in time. The connection is closed; repeat on another.',
   },
   REQUEST_IN_PROGRESS: {
     status: 409,
     message: 'the same is being sent right now',
     meaning:
-      'The same media, or the same key with media, is being sent right now. Repeat after `Retry-After`.',
+      'The same media, or the same key with media, is being sent right now. Repeat after `Retry-After`: for ' +
+      'some seconds, or for up to two minutes where an instance was killed or the storage was out of reach.',
   },
   BODY_TOO_LARGE: { status: 413, message: 'the body has over 64 KiB', meaning: 'The body has over 64 KiB.' },
   UNSUPPORTED_MEDIA_TYPE: {
     status: 415,
     message: 'the body must be application/json in UTF-8, not encoded',
     meaning:
-      'The body is not `application/json` (only `charset=utf-8` is taken), or has a `Content-Encoding`.',
+      'The body is not `application/json` (of its parameters only `charset=utf-8` is taken), or has a `Content-Encoding`.',
   },
   EXPECTATION_FAILED: {
     status: 417,
     message: 'only Expect: 100-continue is supported',
-    meaning: 'An `Expect` other than `100-continue`. The connection is closed.',
+    meaning: 'The request has an `Expect` other than `100-continue`. The connection is closed.',
   },
   IDEMPOTENCY_KEY_REUSED: {
     status: 422,
     message: 'the Idempotency-Key was used for another message',
-    meaning: 'The key belongs to a stored message with another body.',
+    meaning: 'The key belongs to a stored message with another body: another message needs a key of its own.',
   },
   RATE_LIMITED: {
     status: 429,
     message: 'too many requests',
-    meaning: 'Too many requests of this sender; nothing was written. Wait for `Retry-After`.',
+    meaning: 'The sender has made too many requests. Nothing is stored; repeat after `Retry-After`.',
   },
   HEADERS_TOO_LARGE: {
     status: 431,
@@ -140,12 +144,13 @@ export const refusals = {
     status: 500,
     message: 'media could not be moved to permanent storage',
     meaning:
-      'An item could not be moved to permanent storage, not found included; `errors` names each. Nothing is stored; repeat at will.',
+      'An item was not found, or could not be moved to permanent storage; `errors` names each. Nothing is stored; the same ' +
+      'items may be sent again at once.',
   },
   INTERNAL_ERROR: {
     status: 500,
     message: 'something went wrong',
-    meaning: 'A defect of the service. Nothing is stored.',
+    meaning: 'The service has a defect. Nothing is stored; a repeat may go through.',
   },
   OVERLOADED: {
     status: 503,
@@ -156,18 +161,19 @@ export const refusals = {
     status: 503,
     message: 'the database did not answer in time: repeat with the same Idempotency-Key',
     meaning:
-      'The database did not answer in time. The message may have been stored all the same: only a repeat with the same ' +
+      'The database did not answer in time. The message may be stored all the same: only a repeat with the same ' +
       '`Idempotency-Key` tells, and a repeat without a key may send it twice.',
   },
   TOKEN_KEYS_UNAVAILABLE: {
     status: 503,
     message: 'the keys that tokens are checked with are not available',
-    meaning: 'The keys that tokens are checked with cannot be fetched. Repeat after `Retry-After`.',
+    meaning:
+      'The keys that tokens are checked with cannot be fetched. Nothing is stored; repeat after `Retry-After`.',
   },
   SHUTTING_DOWN: {
     status: 503,
     message: 'this instance is stopping',
-    meaning: 'This instance is stopping. Nothing is stored; repeat on a new connection.',
+    meaning: 'This instance is stopping. Nothing is stored; repeat on another connection.',
   },
 } as const satisfies Record<string, { status: number; message: string; meaning: string }>
 
@@ -182,7 +188,7 @@ export const Fault = closed(
   {
     path: Type.String({
       description:
-        'JSON Pointer (RFC 6901) into the body: the missing, unknown or wrong field; empty for the body itself.',
+        'JSON Pointer (RFC 6901) into the body: the missing, unknown or wrong field, or `/media/<index>`; empty for the body itself.',
     }),
     message: Type.String({ description: 'For people; may change.' }),
   },
@@ -193,12 +199,13 @@ export type Fault = Static<typeof Fault>
 export const Refusal = closed(
   {
     success: Type.Unsafe<false>({ type: 'boolean', const: false }),
-    code: oneOf(refusalCodes, { description: 'Stable: decide by it.' }),
+    code: oneOf(refusalCodes, { description: 'What happened, for programs: it does not change.' }),
     message: Type.String({ description: 'For people; may change.' }),
     errors: Type.Optional(
       Type.Array(Type.Unsafe<Fault>({ $ref: 'Fault#' }), {
         maxItems: faultsMax,
-        description: 'With `INVALID_BODY` and the media codes.',
+        description:
+          'With `INVALID_BODY`, `INVALID_MEDIA_REFERENCE`, `MEDIA_ALREADY_USED` and `MEDIA_PROMOTION_FAILED`: what is wrong, field by field.',
       }),
     ),
     requestId: Type.String({ description: 'Name it when you ask for help; also in `X-Request-Id`.' }),

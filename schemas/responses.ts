@@ -1,36 +1,43 @@
 import { type TSchema, Type } from '@sinclair/typebox'
 import { ref } from './closed.ts'
+import { refusalExample, sentExamples } from './examples.ts'
 import { Health } from './health.ts'
 import { SendMessageResponse } from './message.ts'
-import { type Fault, Refusal, type RefusalCode, refusalCodes, refusals } from './refusal.ts'
+import { Refusal, type RefusalCode, refusalCodes, refusals } from './refusal.ts'
 
 /** What a route answers, by status: the shape that Fastify serialises by and that the document shows, with examples. */
 export type Responses = Record<number, object>
 
-const requestId = '018f2b7e-6c1d-4f3a-9b0e-2a7c5d1e8f90'
-const timestamp = '2026-02-06T12:37:51.549Z'
+// Narrow enough that the YAML keeps these lines as they are, where it would fold longer ones and double their ends.
+const listColumnsMax = 66
 
 const requestIdHeader = {
   'X-Request-Id': Type.String({
-    description: 'Made by the service; also in its logs. A client’s own is ignored.',
+    description: 'Made by the service, and in its logs; one that a client sends is ignored.',
   }),
-}
-const rateLimitHeaders = {
-  'X-RateLimit-Limit': Type.Integer({
-    description: 'Requests that the sender has in one window, at this instance.',
-  }),
-  'X-RateLimit-Remaining': Type.Integer({ description: 'How many are left of them.' }),
-  'X-RateLimit-Reset': Type.Integer({ description: 'Seconds until the window ends.' }),
 }
 const retryAfterHeader = { 'Retry-After': Type.Integer({ description: 'Seconds to wait before a repeat.' }) }
 
-/** Headers of a status beside `X-Request-Id`. */
+/** `when` says which of the answers have them: with one status a request may be refused before its turn is counted. */
+function rateLimitHeaders(when: string): Record<string, TSchema> {
+  return {
+    'X-RateLimit-Limit': Type.Integer({
+      description: `How many requests the sender has in one window, at this instance. ${when}`,
+    }),
+    'X-RateLimit-Remaining': Type.Integer({ description: `How many of them are left. ${when}` }),
+    'X-RateLimit-Reset': Type.Integer({ description: `Seconds until the window ends. ${when}` }),
+  }
+}
+const whenAlways = 'Absent only where the service runs without a limit.'
+const whenCounted = 'Absent where an earlier check refused the request, or the service runs without a limit.'
+
+/** Headers of a status beside `X-Request-Id` and the rate limit's. */
 const headersOf: Record<number, Record<string, TSchema>> = {
   200: {
     'Idempotent-Replayed': Type.Unsafe<'true'>({
       type: 'string',
       const: 'true',
-      description: 'Only when the message was stored by an earlier request with the same `Idempotency-Key`.',
+      description: 'Only where the message was stored by an earlier request with the same `Idempotency-Key`.',
     }),
   },
   401: { 'WWW-Authenticate': Type.String({ description: 'A `Bearer` challenge (RFC 6750).' }) },
@@ -40,112 +47,109 @@ const headersOf: Record<number, Record<string, TSchema>> = {
   503: retryAfterHeader,
 }
 
-/** Statuses of the checks from the rate limit on: an answer of an earlier check with the same status lacks its headers. */
-const countedStatuses = [200, 400, 401, 409, 422, 429, 500, 503]
-
-const exampleFaults: Partial<Record<RefusalCode, Fault[]>> = {
-  INVALID_BODY: [{ path: '/content', message: 'is required' }],
-  INVALID_MEDIA_REFERENCE: [{ path: '/media/0', message: 'is not one of your temporary uploads' }],
-  MEDIA_ALREADY_USED: [{ path: '/media/0', message: 'belongs to another message' }],
-  MEDIA_PROMOTION_FAILED: [{ path: '/media/0', message: 'could not be moved to permanent storage' }],
-}
-
-const exampleMessage = {
-  conversationId: '65631f0c2a9d4e7b8c0f1a2b',
-  senderId: '6543a1b2c3d4e5f6a7b8c9d0',
-  deliveredTo: [],
-  seenBy: [],
-  isDeleted: false,
-  _id: '6783d4e5f6a7b8c9d0e1f2a3',
-  createdAt: '2026-02-06T12:37:51.523Z',
-  updatedAt: '2026-02-06T12:37:51.523Z',
-}
-
-const exampleMedia = [
-  {
-    url: 'https://res.cloudinary.com/demo/image/upload/v1/messages/user_6543a1b2c3d4e5f6a7b8c9d0/holiday.png',
-    publicId: 'messages/user_6543a1b2c3d4e5f6a7b8c9d0/holiday',
-    assetId: '3515c6000a548515f1134043f9785c2f',
-    type: 'image',
-    height: 800,
-    width: 600,
-    bytes: 102400,
-  },
-]
-
-const sentExamples = {
-  text: example('A text', { type: 'text', content: 'Hello there', media: [] }),
-  image: example('A picture', { type: 'image', content: 'The view from here', media: exampleMedia }),
+/** The checks from the rate limit on have the first; some with the second come before it. Others never come so far. */
+const sendRateLimitHeaders: Record<number, Record<string, TSchema>> = {
+  ...Object.fromEntries([200, 409, 422, 429].map((status) => [status, rateLimitHeaders(whenAlways)])),
+  ...Object.fromEntries([400, 401, 500, 503].map((status) => [status, rateLimitHeaders(whenCounted)])),
 }
 
 const sent = {
-  description: "The message is stored, committed by a majority of the database's members.",
-  headers: { ...requestIdHeader, ...headersOf[200], ...rateLimitHeaders },
+  description: "The message is stored: a majority of the database's members have it.",
+  headers: { ...requestIdHeader, ...headersOf[200], ...sendRateLimitHeaders[200] },
   content: { 'application/json': { schema: ref(SendMessageResponse), examples: sentExamples } },
 }
 
 export const sendMessageResponses: Responses = {
   200: sent,
-  ...refusalResponses(refusalCodes, countedStatuses),
+  ...refusalResponses(refusalCodes, { rateLimit: sendRateLimitHeaders }),
 }
 
-const healthy = {
-  description: 'It does.',
-  headers: requestIdHeader,
-  content: { 'application/json': { schema: ref(Health), examples: { ok: { value: { status: 'ok' } } } } },
+/** What any path may be answered with, before and after it is looked at. */
+const commonCodes: readonly RefusalCode[] = [
+  'MALFORMED_REQUEST',
+  'METHOD_NOT_ALLOWED',
+  'REQUEST_TIMEOUT',
+  'EXPECTATION_FAILED',
+  'HEADERS_TOO_LARGE',
+  'INTERNAL_ERROR',
+  'SHUTTING_DOWN',
+]
+
+/** A probe stores nothing, so what the codes mean to a sender would only puzzle here. */
+const probeMeanings: Meanings = {
+  REQUEST_TIMEOUT: 'The request did not arrive whole in time. The connection is closed.',
+  INTERNAL_ERROR: 'The service has a defect.',
+  DATABASE_UNAVAILABLE: 'The database does not answer.',
+  OVERLOADED: 'More is waiting than the service takes.',
+  SHUTTING_DOWN: 'This instance is stopping.',
 }
 
 export const livenessResponses: Responses = {
-  200: healthy,
-  ...refusalResponses(['METHOD_NOT_ALLOWED', 'SHUTTING_DOWN'], []),
-}
-export const readinessResponses: Responses = {
-  200: healthy,
-  ...refusalResponses(['METHOD_NOT_ALLOWED', 'DATABASE_UNAVAILABLE', 'OVERLOADED', 'SHUTTING_DOWN'], []),
+  200: healthy('The process runs.'),
+  ...refusalResponses(commonCodes, { meanings: probeMeanings }),
 }
 
-function refusalResponses(codes: readonly RefusalCode[], counted: readonly number[]): Responses {
+export const readinessResponses: Responses = {
+  200: healthy('The service can take requests.'),
+  ...refusalResponses([...commonCodes, 'DATABASE_UNAVAILABLE', 'OVERLOADED'], { meanings: probeMeanings }),
+}
+
+function healthy(description: string): object {
+  const examples = { ok: { value: { status: 'ok' } } }
+  return {
+    description,
+    headers: requestIdHeader,
+    content: { 'application/json': { schema: ref(Health), examples } },
+  }
+}
+
+type Meanings = Partial<Record<RefusalCode, string>>
+
+function refusalResponses(
+  codes: readonly RefusalCode[],
+  options: { rateLimit?: Record<number, Record<string, TSchema>>; meanings?: Meanings },
+): Responses {
+  const { rateLimit = {}, meanings = {} } = options
   const statuses = [...new Set(codes.map((code) => refusals[code].status))].sort((a, b) => a - b)
   return Object.fromEntries(
     statuses.map((status) => {
-      const ofStatus = codes.filter((code) => refusals[code].status === status)
-      const rateLimit = counted.includes(status) ? rateLimitHeaders : {}
-      return [status, refusalResponse(ofStatus, { ...headersOf[status], ...rateLimit })]
+      const explained = codes
+        .filter((code) => refusals[code].status === status)
+        .map((code) => ({ code, meaning: meanings[code] ?? refusals[code].meaning }))
+      return [status, refusalResponse(explained, { ...headersOf[status], ...rateLimit[status] })]
     }),
   )
 }
 
-function refusalResponse(codes: readonly RefusalCode[], headers: Record<string, TSchema>): object {
+interface Explained {
+  code: RefusalCode
+  meaning: string
+}
+
+function refusalResponse(codes: readonly Explained[], headers: Record<string, TSchema>): object {
   return {
-    description: codes.map((code) => `\`${code}\`: ${refusals[code].meaning}`).join('\n\n'),
+    description: listOf(codes.map(({ code, meaning }) => `\`${code}\`: ${meaning}`)),
     headers: { ...requestIdHeader, ...headers },
     content: {
       'application/json': {
         schema: ref(Refusal),
-        examples: Object.fromEntries(codes.map((code) => [code, refusalExample(code)])),
+        examples: Object.fromEntries(codes.map(({ code }) => [code, { value: refusalExample(code) }])),
       },
     },
   }
 }
 
-function refusalExample(code: RefusalCode): { summary: string; value: Refusal } {
-  const { message, meaning } = refusals[code]
-  const errors = exampleFaults[code]
-  const value: Refusal = {
-    success: false,
-    code,
-    message,
-    ...(errors ? { errors } : {}),
-    requestId,
-    timestamp,
-  }
-  return { summary: meaning, value }
+/** A Markdown list, unless there is one item. */
+function listOf(texts: readonly string[]): string {
+  return texts.length === 1 ? texts.join() : texts.map(listItem).join('\n')
 }
 
-function example(summary: string, data: object): object {
-  const message = { ...exampleMessage, ...data }
-  return {
-    summary,
-    value: { success: true, message: 'request processed successfully', data: message, timestamp },
+function listItem(text: string): string {
+  const lines = ['-']
+  for (const word of text.split(' ')) {
+    const line = lines.at(-1)
+    if (`${line} ${word}`.length <= listColumnsMax) lines.splice(-1, 1, `${line} ${word}`)
+    else lines.push(`  ${word}`)
   }
+  return lines.join('\n')
 }

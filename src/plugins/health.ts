@@ -1,3 +1,4 @@
+import type { FastifyInstance } from 'fastify'
 import fp from 'fastify-plugin'
 import { Health } from '../../schemas/health.ts'
 import { livenessResponses, readinessResponses } from '../../schemas/responses.ts'
@@ -31,9 +32,7 @@ export default fp(
       return pinging
     }
 
-    app.addSchema(Health)
-    app.get('/health/live', { schema: liveSchema }, async () => ok)
-    app.get('/health/ready', { schema: readySchema }, async () => {
+    registerHealthRoutes(app, async () => {
       for (const check of checks) {
         const refusal = check()
         if (refusal) throw refusal
@@ -41,11 +40,20 @@ export default fp(
       await ping().catch((cause: unknown) => {
         throw new DatabaseUnavailable({ cause })
       })
-      return ok
     })
   },
   { name: 'health', dependencies: ['mongodb', 'graceful-close', 'openapi'] },
 )
+
+/** `requireReady` rejects with what keeps the service from taking requests. */
+export function registerHealthRoutes(app: FastifyInstance, requireReady: () => Promise<void>): void {
+  app.addSchema(Health)
+  app.get('/health/live', { schema: liveSchema }, async () => ok)
+  app.get('/health/ready', { schema: readySchema }, async () => {
+    await requireReady()
+    return ok
+  })
+}
 
 const liveSchema = {
   operationId: 'getLiveness',
@@ -57,7 +65,8 @@ const liveSchema = {
 
 const readySchema = {
   operationId: 'getReadiness',
-  summary: 'Whether requests can be taken now: the database answers, there is room, and no stop has begun',
+  summary: 'Whether the service can take requests now',
+  description: 'It can when the database answers, there is room for more requests, and no stop has begun.',
   tags: ['health'],
   security: [],
   response: readinessResponses,

@@ -1,4 +1,5 @@
 import swagger from '@fastify/swagger'
+import type { FastifySchema } from 'fastify'
 import fp from 'fastify-plugin'
 import { Fault, Refusal } from '../../schemas/refusal.ts'
 
@@ -19,20 +20,11 @@ export default fp(
           { name: 'messages', description: 'Sending private messages.' },
           { name: 'health', description: 'For balancers and orchestrators; no token needed.' },
         ],
-        components: {
-          securitySchemes: {
-            bearerAuth: {
-              type: 'http',
-              scheme: 'bearer',
-              bearerFormat: 'JWT',
-              description:
-                'A signed JWT with `sub` (the sender’s user id), `deviceId` (both 24 hexadecimal digits) and `exp`. HS256, RS256, ' +
-                'ES256 or EdDSA, as the service is configured.',
-            },
-          },
-        },
+        components: { securitySchemes: { bearerAuth } },
         security: [{ bearerAuth: [] }],
       },
+      convertConstToEnum: false,
+      transform: ({ schema, url }) => ({ schema: withReferredBody(schema), url }),
       refResolver: {
         buildLocalReference: ({ $id }, _base, _fragment, index) =>
           typeof $id === 'string' ? $id : `Schema${index}`,
@@ -49,18 +41,49 @@ export default fp(
   { name: 'openapi' },
 )
 
+/** @fastify/swagger copies a body that is a reference, and leaves its component unused, unless a media type is around it. */
+function withReferredBody(schema: FastifySchema): FastifySchema {
+  const { body } = schema as { body?: object }
+  return body && '$ref' in body
+    ? { ...schema, body: { content: { 'application/json': { schema: body } } } }
+    : schema
+}
+
+const bearerAuth = {
+  type: 'http',
+  scheme: 'bearer',
+  bearerFormat: 'JWT',
+  description:
+    "A signed JWT with `sub` (the sender's user id), `deviceId` (both 24 hexadecimal digits) and `exp`. HS256, RS256, ES256 " +
+    'or EdDSA, as the service is configured.',
+} as const
+
+// Lines that the YAML can keep as they are: it would fold longer ones, and double the ends of all.
 const documentDescription = `
 Sends private messages from one person to another.
 
-**Repeats.** Send an \`Idempotency-Key\` with every message, and the same one with every repeat of it: then whatever the
-network or the service does, the message is stored once. Repeat after a lost connection, \`408\`, \`409\`, \`429\`, \`500\` and
-\`503\`; wait for \`Retry-After\` where there is one. Without a key, a repeat after \`DATABASE_UNAVAILABLE\` or a lost
-connection may send the message twice.
+**Send an \`Idempotency-Key\` with every message**, and the same key with
+every repeat of it. Then the message is stored once, whatever the network
+or the service does, and each repeat is answered with the stored message.
+Only a stored message is remembered: a request that was refused may be
+repeated with its key.
 
-**Media.** Upload to Cloudinary under \`temp/user_<your user id in lower case>/…\` first, and name the uploads' public ids
-in \`media\`. They are promoted to permanent storage: the answer's \`publicId\` begins with \`messages/\`, and the temporary
-id is dead from then on.
+**What may be repeated as it is:** a request whose connection was lost, or
+that was answered with \`408\`, \`409\`, \`429\`, \`500\` or \`503\`. Wait for as
+long as \`Retry-After\` says where there is one, and longer from one repeat
+to the next. Without a key, a repeat may send the message twice after a lost
+connection or \`DATABASE_UNAVAILABLE\`, which may hide a stored message.
+After any other refusal nothing is stored, and the same request will be
+refused again until its cause is gone: \`TOKEN_EXPIRED\` asks for a new token.
 
-**Decide by \`code\`**, never by \`message\`, which is for people. Every request is answered within 8 seconds of its last
-byte, 18 with media. Query strings are ignored.
+**Media.** Upload to Cloudinary under
+\`temp/user_<your user id in lower case>/…\` first, and name the public ids
+of the uploads in \`media\`. Sending moves them to permanent storage: the
+\`publicId\` in the answer begins with \`messages/\`, on purpose unlike the
+one that was sent, which is dead from then on.
+
+**Decide by \`code\`**, never by \`message\`, which is for people and may
+change. New codes may come: treat one that you do not know by its status.
+Every request is answered within 8 seconds of its last byte, 18 with media.
+Query strings are ignored.
 `.trim()
