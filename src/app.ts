@@ -3,6 +3,7 @@ import type { DestinationStream } from 'pino'
 import type { Config } from './config.ts'
 import authentication from './plugins/authentication.ts'
 import cloudinary from './plugins/cloudinary.ts'
+import docs from './plugins/docs.ts'
 import gracefulClose from './plugins/graceful-close.ts'
 import health, { registerHealthRoutes } from './plugins/health.ts'
 import http, { httpOptions } from './plugins/http.ts'
@@ -27,8 +28,9 @@ export async function buildApp(config: Config, { logTo }: Overrides = {}): Promi
   const app = Fastify({
     ...httpOptions,
     ajv: ajvOptions,
-    // Fastify takes a number of hops, too; its types do not say so.
-    trustProxy: config.http.trustProxy as string | boolean,
+    // Each plugin bounds its own start: with Fastify's 10 s a database that does not answer would be called a slow plugin.
+    pluginTimeout: 0,
+    trustProxy: trustFor(config.http.trustProxy),
     logController: new LogController({ disableRequestLogging: true, requestIdLogLabel: 'requestId' }),
     logger: { ...loggerOptions, level: config.log.level, ...(logTo ? { stream: logTo } : {}) },
   })
@@ -44,6 +46,7 @@ export async function buildApp(config: Config, { logTo }: Overrides = {}): Promi
     await app.register(cloudinary, config.cloudinary)
     await app.register(metrics)
     await app.register(openapi)
+    await app.register(docs)
     await app.register(health)
 
     await app.register(sendMessage)
@@ -54,6 +57,16 @@ export async function buildApp(config: Config, { logTo }: Overrides = {}): Promi
     throw error
   }
 }
+
+/**
+ * A number of hops is for Fastify no trust at all, since who comes past the proxy could forge an address with it. Here the
+ * address is for the log alone, and nothing is decided by it.
+ */
+function trustFor(trustProxy: Config['http']['trustProxy']): boolean | string | TrustProxyFunction {
+  return typeof trustProxy === 'number' ? (_address, hop) => hop < trustProxy : trustProxy
+}
+
+type TrustProxyFunction = (address: string, hop: number) => boolean
 
 /**
  * The document of the same routes, with nothing behind them: to say what a request must be takes no database. A test holds

@@ -99,7 +99,8 @@ function isSubnet(text: string): boolean {
   const [address = '', bits, ...rest] = text.split('/')
   const family = isIP(address)
   if (family === 0 || rest.length > 0) return false
-  return bits === undefined || (/^\d{1,3}$/.test(bits) && Number(bits) <= (family === 4 ? 32 : 128))
+  // No /0: Fastify's parser throws on it, and `true` says the same.
+  return bits === undefined || (/^[1-9]\d{0,2}$/.test(bits) && Number(bits) <= (family === 4 ? 32 : 128))
 }
 
 function mongodb(uri: string | undefined, fail: Fail): Config['mongodb'] {
@@ -142,8 +143,8 @@ function cloudinary(text: string | undefined, fail: Fail): Config['cloudinary'] 
     fail('CLOUDINARY_URL must have an http or https address as upload_prefix')
   return {
     cloudName: url?.hostname ?? '',
-    apiKey: url?.username ?? '',
-    apiSecret: url?.password ?? '',
+    apiKey: decodeOr(url?.username ?? '', ''),
+    apiSecret: decodeOr(url?.password ?? '', ''),
     uploadPrefix: uploadPrefix.replace(/\/+$/, ''),
   }
 }
@@ -171,7 +172,10 @@ function secretKey(secret: string, fail: Fail): TokenKeys {
 }
 
 function jwksKeys(url: string, fail: Fail): TokenKeys {
-  if (!isHttpUrl(url)) fail('JWT_JWKS_URL must be an http or https address')
+  // A password in it would be refused by `fetch`, at every look.
+  if (!isHttpUrl(url) || new URL(url).username) {
+    fail('JWT_JWKS_URL must be an http or https address, without a user and password')
+  }
   return { kind: 'jwks', url }
 }
 
