@@ -1,5 +1,4 @@
 import { Server } from 'node:net'
-import { setTimeout as pause } from 'node:timers/promises'
 import fp from 'fastify-plugin'
 import { ShuttingDown } from '../errors.ts'
 import { within } from '../lib/within.ts'
@@ -39,9 +38,12 @@ export default fp(
 
     app.addHook('preClose', async () => {
       phase = 'grace'
+      if (!app.server.listening) return
       // Only the listener: `http.Server.close` would cut the idle connections, too, and end the time-outs of slow ones.
+      // Fastify closes the server once more, for which it is no fault that it does not listen.
+      const lastConnectionClosed = new Promise((resolve) => app.server.once('close', resolve))
       Server.prototype.close.call(app.server)
-      await pause(graceMs)
+      await within(graceMs, lastConnectionClosed)
       phase = 'refusing'
       const idle = new Promise<void>((resolve) => {
         onIdle = resolve

@@ -37,14 +37,15 @@ export default fp(
   { name: 'request-log', dependencies: ['refusals', 'authentication'] },
 )
 
-interface DescribedError {
+export interface DescribedError {
   name: string
   code?: unknown
   at?: string[]
   cause?: DescribedError
 }
 
-function describeError(error: unknown): DescribedError {
+/** Names, codes and places of an error and its causes, without a word of their text. */
+export function describeError(error: unknown): DescribedError {
   if (!(error instanceof Error)) return { name: typeof error }
   const { code } = error as { code?: unknown }
   const at = error.stack?.split('\n').filter((line) => line.startsWith('    at '))
