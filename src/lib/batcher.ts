@@ -1,7 +1,10 @@
 import { type Deadline, msLeft } from './deadline.ts'
 
 export interface BatcherOptions<T, R> {
-  /** Total: gives each item its own result, and never throws for one of them. What it leaves out counts as a defect. */
+  /**
+   * Total: gives each item its own result, and never throws for one of them. It may leave out an item whose deadline has
+   * passed; any other that it leaves out counts as a defect.
+   */
   run(items: readonly T[]): Promise<ReadonlyMap<T, R>>
   /** Bounds of one run. An item larger than `bytesMax` goes alone. */
   itemsMax: number
@@ -19,8 +22,6 @@ export interface Batcher<T, R> {
    * Throws `QueueFull` at once, `DeadlinePassed` when the result did not come in time (the run may still finish it).
    */
   add(item: T, options: { bytes: number; deadline: Deadline }): Promise<R>
-  /** Items that wait or are in a run. */
-  readonly size: number
 }
 
 export class QueueFull extends Error {
@@ -49,7 +50,6 @@ export function createBatcher<T, R>(options: BatcherOptions<T, R>): Batcher<T, R
   let queue: Waiting<T, R>[] = []
   let queueBytes = 0
   let runs = 0
-  let running = 0
 
   function add(item: T, { bytes, deadline }: { bytes: number; deadline: Deadline }): Promise<R> {
     if (queue.length >= options.queueItemsMax || queueBytes + bytes > options.queueBytesMax) {
@@ -81,7 +81,8 @@ export function createBatcher<T, R>(options: BatcherOptions<T, R>): Batcher<T, R
       if (!fits && batch.length > 0) break
       taken += 1
       queueBytes -= waiting.bytes
-      if (waiting.settled) continue
+      // Its timer may be late, when the process was busy.
+      if (waiting.settled || msLeft(waiting.deadline) === 0) continue
       bytes += waiting.bytes
       batch.push(waiting)
     }
@@ -91,7 +92,6 @@ export function createBatcher<T, R>(options: BatcherOptions<T, R>): Batcher<T, R
 
   async function run(batch: Waiting<T, R>[]): Promise<void> {
     runs += 1
-    running += batch.length
     try {
       const results = await options.run(batch.map(({ item }) => item))
       for (const waiting of batch) settleFrom(results, waiting)
@@ -99,32 +99,28 @@ export function createBatcher<T, R>(options: BatcherOptions<T, R>): Batcher<T, R
       for (const waiting of batch) waiting.reject(error)
     } finally {
       runs -= 1
-      running -= batch.length
       startRuns()
     }
   }
 
-  return {
-    add,
-    get size() {
-      return queue.length + running
-    },
-  }
+  return { add }
 }
 
-function settleFrom<T, R>(results: ReadonlyMap<T, R>, { item, resolve, reject }: Waiting<T, R>): void {
-  const result = results.get(item)
-  if (result === undefined) reject(new Error('a run left out one of its items'))
-  else resolve(result)
+function settleFrom<T, R>(results: ReadonlyMap<T, R>, waiting: Waiting<T, R>): void {
+  const result = results.get(waiting.item)
+  if (result !== undefined) waiting.resolve(result)
+  else if (msLeft(waiting.deadline) === 0) waiting.reject(tooLate())
+  else waiting.reject(new Error('a run left out one of its items'))
+}
+
+function tooLate(): DeadlinePassed {
+  return new DeadlinePassed('no result in time')
 }
 
 /** Each item ends at its own deadline whatever its run does. */
 function settleAtDeadline<T, R>(waiting: Waiting<T, R>): void {
   const { resolve, reject } = waiting
-  const timer = setTimeout(
-    () => waiting.reject(new DeadlinePassed('no result in time')),
-    msLeft(waiting.deadline),
-  )
+  const timer = setTimeout(() => waiting.reject(tooLate()), msLeft(waiting.deadline))
   function settle(): void {
     waiting.settled = true
     clearTimeout(timer)

@@ -46,7 +46,10 @@ export async function findAll<T>(
 /** Larger than any reply can be: with `singleBatch`, a smaller one would silently cut it. */
 const batchSizeMax = 1_000_000
 
-/** Carries out a write, acknowledged by a majority; throws `WriteRejected` for the first part that was refused. */
+/**
+ * Carries out a write; throws `WriteRejected` for the first part that was refused, and what the driver throws when a
+ * majority did not acknowledge it.
+ */
 export async function write(
   db: Db,
   collection: string,
@@ -58,7 +61,5 @@ export async function write(
     : await db.command({ ...command, writeConcern: { w: 'majority' } }, { signal })
   const [error] = reply.writeErrors ?? []
   if (error) throw new WriteRejected(collection, error.index, error.code)
-  if (reply.writeConcernError)
-    throw new Error(`the write in ${collection} was not acknowledged by a majority`)
   return { n: reply.n, upserted: reply.upserted ?? [] }
 }

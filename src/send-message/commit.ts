@@ -35,8 +35,6 @@ export interface Committer {
    * Throws a `Refusal`: of the checks, `OVERLOADED`, `DATABASE_UNAVAILABLE` (it may be stored), `INTERNAL_ERROR`.
    */
   commit(draft: Draft, promoted?: { media: MediaItem[]; claim: string }): Promise<Committed>
-  /** Whether the next message would be refused for load. */
-  readonly isFull: boolean
 }
 
 export interface Committed {
@@ -71,9 +69,10 @@ const batchBytesMax = 4 * 1024 * 1024
 const batchRunsMax = 1
 // Enough that one held document does not queue the next, few enough that a storm of conflicts does not take the pool.
 const laneRunsMax = 16
-// The contract: never fewer than 2,048. A second or two of work at full load, and 35 MB of the longest texts.
+// As many as are let in at once, texts (17 KB at most) and media (60 KB at most) together: so each request has its place
+// here from its beginning, and nothing is promoted only to be refused for load.
 const queueItemsMax = 6_144
-const queueBytesMax = 128 * 1024 * 1024
+const queueBytesMax = 256 * 1024 * 1024
 // One attempt: long enough for a slow disk, short enough that a frozen primary leaves time for a second attempt.
 const attemptTimeoutMs = 2_500
 const commitTimeoutMs = 2_000
@@ -117,9 +116,6 @@ export function createCommitter(deps: CommitDeps): Committer {
         if (error instanceof DeadlinePassed) throw new DatabaseUnavailable({ cause: error })
         throw error
       }
-    },
-    get isFull() {
-      return batches.size >= queueItemsMax
     },
   }
 }

@@ -16,7 +16,7 @@ import { sweepOnce } from './sweep-media.ts'
 // Apart, so that a storage that hangs costs no text its place. The contract: never fewer than 2,048.
 const textsInFlight = { itemsMax: 4_096, bytesMax: 96 * 1024 * 1024 }
 const mediaInFlight = { itemsMax: 2_048, bytesMax: 64 * 1024 * 1024 }
-// The contract's two minutes hold a lease (60 s), a quiet time (90 s) or half of each, and this.
+// The contract's two minutes hold a lease (60 s) or a quiet time (90 s), this, and the calls for a record (8 s).
 const sweepIntervalMs = 15_000
 
 /** The feature: wires its steps, registers the route, sweeps, and waits on close for what it holds. */
@@ -60,7 +60,7 @@ const sendMessageFeature: FastifyPluginAsync = async (app) => {
 
   const sweeper = runEvery(sweepIntervalMs, async () => {
     try {
-      meters.onSweep(await sweepOnce(deps))
+      meters.onSweep(await sweepOnce(deps, { isStopping: app.isClosing }))
     } catch (err) {
       app.log.warn({ err: nameOf(err) }, 'the media sweep failed')
     }

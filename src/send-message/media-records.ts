@@ -1,6 +1,6 @@
 import type { Db, Document, ObjectId } from 'mongodb'
 import type { MediaRecordDocument } from '../collections.ts'
-import { findAll, write } from './commands.ts'
+import { findAll, WriteRejected, write } from './commands.ts'
 
 /**
  * A promotion cannot be part of the transaction: it is HTTP to somebody else, takes seconds, cannot be rolled back, and
@@ -11,6 +11,9 @@ import { findAll, write } from './commands.ts'
  *      (none) ── claim ──► promoting ── settle, in the transaction ──► attached      asset under messages/, for good
  *         ▲                    │ undo                                                everything else: under temp/
  *         └── second look ── undone ◄── renamed back ── undoing
+ *
+ * Until its second look an `undone` upload may be promoted again by its sender, unless a call back may still be under way
+ * (`uncertain: 'back'`): nothing changes direction while a call the other way could land behind it.
  *
  * Every change is one update filtered by the state and the holder's token, acknowledged by a majority. The token is new
  * with every change of hands, so a former holder's late update matches nothing. Times are the database's (`$$NOW`):
@@ -23,16 +26,22 @@ export interface MediaRecords {
   release(ids: readonly string[], token: string): Promise<void>
   /** `promoting → undoing` with a new token; gives the ids that were still the holder's: only those may be moved. */
   beginUndo(items: readonly UndoItem[], tokens: { held: string; next: string }): Promise<string[]>
-  /** `undoing → undone`. With `back` nobody may promote it before the second look; without, its sender may at once. */
-  finishUndo(id: string, token: string, uncertain: 'back' | undefined): Promise<void>
+  /**
+   * `undoing → undone`, where every call back was answered (or, with `back`, one was not: then nobody may promote it before
+   * the second look). `forward`: a promotion by a former holder may yet land.
+   */
+  finishUndo(id: string, token: string, uncertain: MediaRecordDocument['uncertain']): Promise<void>
+  /**
+   * `undoing → undone`, where the storage has refused: its sender may promote it again, else it is undone again later, and
+   * later each time, so that what fails again and again does not keep the sweeper from the others.
+   */
+  postponeUndo(record: Pick<MediaRecordDocument, '_id' | 'failures'>, token: string): Promise<void>
   /** Records whose lease or quiet time is over, the earliest first. */
   findDue(limit: number): Promise<MediaRecordDocument[]>
   /** The sweeper's change of hands, to `undoing`: `false` when somebody else was faster. */
   takeDue(record: MediaRecordDocument, token: string): Promise<boolean>
   /** After a second look that found nothing to do: gone, or kept for one more look where a call may still land. */
   close(record: MediaRecordDocument, token: string): Promise<void>
-  /** Later, and later each time: what fails again and again must not keep the sweeper from the others. */
-  postpone(record: MediaRecordDocument, token: string): Promise<void>
 }
 
 export interface UndoItem {
@@ -49,17 +58,26 @@ export type ClaimAnswer =
 
 /** Longer than any request holds a record: its deadline and the undo's are 18 s together. */
 export const leaseMs = 60_000
-/** Longer than a call to the storage can live: 8 s, and what the network may hold back. */
-export const quietMs = 90_000
+/**
+ * Longer than a call to the storage can live: 8 s, and what the network may hold back. An undo's lease is as long, so that
+ * whoever takes it over knows that no call of the former holder is under way, and need not wait once more.
+ */
+const quietMs = 90_000
 /** Cloudinary takes a signature for an hour: so late a call could still land. */
 const signatureLifetimeMs = 3_600_000
 const postponeMs = 15_000
-const postponeMaxMs = 3_600_000
+// With the sweeper's interval within the contract's two minutes after the storage takes calls again.
+const postponeMaxMs = 90_000
 /** One command on at most 10 documents by `_id`. */
 const commandTimeoutMs = 2_500
 
 const inMs = (ms: number): Document => ({ $add: ['$$NOW', ms] })
+/** The server's code for a document that an update would replace by something else than a document. */
+const replacedByString = 40228
+
 const isMissing = (path: string): Document => ({ $eq: [{ $type: path }, 'missing'] })
+// An earlier `back` is over when an undo ends: its quiet time had passed, or the undo could not have begun.
+const stillUncertain = { $cond: [{ $eq: ['$uncertain', 'back'] }, 'forward', '$uncertain'] }
 
 export function createMediaRecords(db: Db): MediaRecords {
   const update = (updates: Document[]) => write(db, 'media', { update: 'media', updates }, bounded())
@@ -70,15 +88,18 @@ export function createMediaRecords(db: Db): MediaRecords {
     async claim(ids, holder) {
       // Sorted and in order: of two requests that overlap, one wins.
       const sorted = [...ids].sort()
-      const { upserted } = await update(sorted.map((id) => claimUpdate(id, holder)))
-      if (upserted.length === sorted.length) return { kind: 'claimed', takenOver: new Set() }
+      const answer = await update(sorted.map((id) => claimUpdate(id, holder))).catch(asRejection)
+      const rejected = answer instanceof WriteRejected
+      if (!rejected && answer.upserted.length === sorted.length)
+        return { kind: 'claimed', takenOver: new Set() }
       const records = await find({ _id: { $in: sorted } })
       const held = records.filter(({ token }) => token === holder.token)
-      if (held.length === sorted.length)
-        return { kind: 'claimed', takenOver: idsOf(held, ({ takenOver }) => takenOver) }
+      if (!rejected) return { kind: 'claimed', takenOver: idsOf(held, ({ takenOver }) => takenOver) }
       await giveBack(db, sorted, holder.token)
       const attached = idsOf(records, ({ state }) => state === 'attached')
       const busy = idsOf(records, ({ state, token }) => state !== 'attached' && token !== holder.token)
+      // Not by a record, not even by one that was given back meanwhile.
+      if (attached.size + busy.size === 0 && answer.code !== replacedByString) throw answer
       return { kind: 'taken', attached, busy }
     },
 
@@ -90,13 +111,9 @@ export function createMediaRecords(db: Db): MediaRecords {
     async beginUndo(items, { held, next }) {
       const { n } = await update(
         items.map(({ id, uncertain }) => {
-          const change = {
-            state: 'undoing',
-            token: next,
-            until: inMs(leaseMs),
-            ...(uncertain ? { uncertain: 'forward' } : {}),
-          }
-          return { q: { _id: id, state: 'promoting', token: held }, u: [{ $set: change }] }
+          const change = { state: 'undoing', token: next, until: inMs(quietMs) }
+          const marked = uncertain ? { ...change, uncertain: 'forward' } : change
+          return { q: { _id: id, state: 'promoting', token: held }, u: [{ $set: marked }] }
         }),
       )
       const ids = items.map(({ id }) => id)
@@ -106,12 +123,16 @@ export function createMediaRecords(db: Db): MediaRecords {
     },
 
     async finishUndo(id, token, uncertain) {
-      // An earlier `back` is over by now: its quiet time has passed, or this undo would have been refused to begin.
-      const kept = { $cond: [{ $eq: ['$uncertain', 'back'] }, 'forward', '$uncertain'] }
-      const change = { state: 'undone', until: inMs(quietMs), uncertain: uncertain ?? kept }
+      const change = { state: 'undone', until: inMs(quietMs), uncertain: uncertain ?? stillUncertain }
       await update([
         { q: { _id: id, state: 'undoing', token }, u: [{ $set: change }, { $unset: 'failures' }] },
       ])
+    },
+
+    async postponeUndo({ _id, failures = 0 }, token) {
+      const until = inMs(Math.min(postponeMs * 2 ** failures, postponeMaxMs))
+      const change = { state: 'undone', until, failures: failures + 1, uncertain: stillUncertain }
+      await update([{ q: { _id, state: 'undoing', token }, u: [{ $set: change }] }])
     },
 
     findDue(limit) {
@@ -122,7 +143,7 @@ export function createMediaRecords(db: Db): MediaRecords {
     },
 
     async takeDue({ _id, token, state }, next) {
-      const change = { state: 'undoing', token: next, until: inMs(leaseMs), takenOver: true }
+      const change = { state: 'undoing', token: next, until: inMs(quietMs), takenOver: true }
       const due = { _id, token, state, $expr: { $lt: ['$until', '$$NOW'] } }
       const { n } = await update([{ q: due, u: [{ $set: change }] }])
       return n === 1
@@ -138,17 +159,14 @@ export function createMediaRecords(db: Db): MediaRecords {
         await write(db, 'media', { delete: 'media', deletes: [{ q: held, limit: 1 }] }, bounded())
       }
     },
-
-    async postpone({ _id, failures = 0 }, token) {
-      const wait = inMs(Math.min(postponeMs * 2 ** failures, postponeMaxMs))
-      await update([{ q: { _id, token }, u: [{ $set: { until: wait, failures: failures + 1 } }] }])
-    },
   }
 }
 
 /**
  * Inserts the record, or takes it over where its own sender may: a promotion whose lease is over, or one that was undone
- * with every answer. One conditional update, because the lease can only be told by the database's clock.
+ * with every answer. One conditional update, because the lease can only be told by the database's clock. Where it may not,
+ * the update fails (a document cannot be replaced by a string), so that the command ends there: were the later ids taken
+ * all the same, of two requests for two uploads each could get one.
  */
 function claimUpdate(id: string, { senderId, token }: { senderId: ObjectId; token: string }): Document {
   const leaseIsOver = { $and: [{ $eq: ['$state', 'promoting'] }, { $lt: ['$until', '$$NOW'] }] }
@@ -165,8 +183,13 @@ function claimUpdate(id: string, { senderId, token }: { senderId: ObjectId; toke
     // Absent where it was absent.
     uncertain: '$uncertain',
   }
-  const claim = { $cond: [{ $or: [isMissing('$state'), mayTakeOver] }, claimed, '$$ROOT'] }
+  const claim = { $cond: [{ $or: [isMissing('$state'), mayTakeOver] }, claimed, '$state'] }
   return { q: { _id: id }, u: [{ $replaceWith: claim }], upsert: true }
+}
+
+function asRejection(error: unknown): WriteRejected {
+  if (error instanceof WriteRejected) return error
+  throw error
 }
 
 /** What a claim got of what it did not get whole: new records go, taken ones end their lease and are swept. */

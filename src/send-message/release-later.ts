@@ -21,11 +21,16 @@ export function releaseLater(records: Pick<MediaRecords, 'release'>): {
 } {
   let waiting: Release[] = []
 
+  /** Until the first that fails: what a database that does not answer is asked, it is asked once. */
   async function releaseAll(): Promise<void> {
-    const due = waiting.filter(({ pointlessAt }) => performance.now() < pointlessAt)
-    waiting = []
-    for (const release of due) {
-      await records.release(release.ids, release.claim).catch(() => void waiting.push(release))
+    waiting = waiting.filter(({ pointlessAt }) => performance.now() < pointlessAt)
+    try {
+      for (let next = waiting[0]; next; next = waiting[0]) {
+        await records.release(next.ids, next.claim)
+        waiting.shift()
+      }
+    } catch {
+      // The next round asks again.
     }
   }
 
@@ -34,6 +39,9 @@ export function releaseLater(records: Pick<MediaRecords, 'release'>): {
     add(ids, claim) {
       waiting.push({ ids, claim, pointlessAt: performance.now() + leaseMs })
     },
-    stop: () => loop.stop(),
+    async stop() {
+      await loop.stop()
+      await releaseAll()
+    },
   }
 }

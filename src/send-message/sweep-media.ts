@@ -14,7 +14,7 @@ export interface SweepCounts {
   failed: number
 }
 
-// So many records a run, and so many calls at once: a sweep must not take the storage from the requests.
+// So many records a page, and so many calls at once: a sweep must not take the storage from the requests.
 const recordsMax = 100
 const concurrencyMax = 4
 // Shorter than the lease that each record is taken with, so that no call outlives it.
@@ -24,17 +24,25 @@ const recordTimeoutMs = 8_000
  * One look at what was left: promotions whose request or process died, and undone ones for which a late call could have
  * landed since. Safe at any time and on every instance at once: a record is taken by a conditional update.
  */
-export async function sweepOnce(deps: PromotionDeps): Promise<SweepCounts> {
+export async function sweepOnce(
+  deps: PromotionDeps,
+  { isStopping = () => false }: { isStopping?(): boolean } = {},
+): Promise<SweepCounts> {
   const counts: SweepCounts = { undone: 0, closed: 0, failed: 0 }
-  const due = await deps.records.findDue(recordsMax)
-  const next = due.values()
-  const work = async (): Promise<void> => {
-    for (const record of next) {
-      const result = await sweepRecord(deps, record)
-      if (result !== 'taken-by-another') counts[result] += 1
+  let due: MediaRecordDocument[]
+  do {
+    due = await deps.records.findDue(recordsMax)
+    const next = due.values()
+    const work = async (): Promise<void> => {
+      for (const record of next) {
+        if (isStopping()) return
+        const result = await sweepRecord(deps, record)
+        if (result !== 'taken-by-another') counts[result] += 1
+      }
     }
-  }
-  await Promise.all(Array.from({ length: concurrencyMax }, work))
+    await Promise.all(Array.from({ length: concurrencyMax }, work))
+    // Each is due later now, so that this ends; what many have left must not wait for one interval a page.
+  } while (due.length === recordsMax && !isStopping())
   return counts
 }
 
@@ -46,20 +54,22 @@ type SweepResult = keyof SweepCounts | 'taken-by-another'
  */
 async function sweepRecord(deps: PromotionDeps, record: MediaRecordDocument): Promise<SweepResult> {
   const token = randomUUID()
+  const end = deadlineIn(recordTimeoutMs, deps.clock)
   if (!(await deps.records.takeDue(record, token))) return 'taken-by-another'
-  const result = await moveBack(deps, record._id, resourceTypes, deadlineIn(recordTimeoutMs, deps.clock))
-  if (result === 'refused') {
+  const result = await moveBack(deps, record._id, resourceTypes, end)
+  if (result === 'refused' || result === 'unanswered') {
+    if (result === 'refused') await deps.records.postponeUndo(record, token)
+    else await deps.records.finishUndo(record._id, token, 'back')
     deps.onPromotion('undo_failed')
-    await deps.records.postpone(record, token)
     return 'failed'
   }
-  if (result === 'nothing' && record.state === 'undone') {
+  // With failures, the storage had refused the undo: this was its repeat, and the second look is still to come.
+  if (result === 'nothing' && record.state === 'undone' && record.failures === undefined) {
     await deps.records.close(record, token)
     return 'closed'
   }
-  // Taken over in the middle of an undo: a call of the former holder may land as late as one of ours that got no answer.
-  const uncertain = result === 'unanswered' || record.state === 'undoing' ? 'back' : undefined
-  await deps.records.finishUndo(record._id, token, uncertain)
-  deps.onPromotion(result === 'unanswered' ? 'undo_failed' : 'undone')
-  return result === 'unanswered' ? 'failed' : 'undone'
+  // Taken from a holder who said nothing: what he has sent forward may land as late as what got no answer.
+  await deps.records.finishUndo(record._id, token, record.state === 'undone' ? undefined : 'forward')
+  deps.onPromotion('undone')
+  return 'undone'
 }

@@ -1,3 +1,4 @@
+import assert from 'node:assert/strict'
 import type { ClientSession, Db } from 'mongodb'
 import type { MediaRecordDocument, MessageDocument } from '../collections.ts'
 import { type Refusal, RequestInProgress } from '../errors.ts'
@@ -26,7 +27,7 @@ export class EntryRejected extends Error {
   override readonly name = 'EntryRejected'
   readonly code: number
   constructor(
-    readonly entry: Entry | undefined,
+    readonly entry: Entry,
     cause: WriteRejected,
   ) {
     super(cause.message, { cause })
@@ -76,7 +77,7 @@ export async function transactBatch(
 
 interface JudgedBatch {
   outcomes: Map<Entry, Outcome>
-  /** What is to be written. */
+  /** What is to be written: those with a key last and sorted, so that of two batches that share keys one goes on. */
   leaders: Entry[]
   /** Of those with one key in one batch the first leads; the others get its message, or `422`. */
   followers: Map<Entry, Entry>
@@ -93,14 +94,14 @@ function judgeBatch(
       ? ({ kind: 'stored', message: entry.message } as const)
       : judgeEntry(entry, reads, claims)
     const name = nameOf(entry.draft)
-    const leader = name === '' ? undefined : leaderOf.get(name)
+    const leader = leaderOf.get(name)
     if (outcome) judged.outcomes.set(entry, outcome)
     else if (leader) judged.followers.set(entry, leader)
-    else {
-      judged.leaders.push(entry)
-      leaderOf.set(name, entry)
-    }
+    else if (name === '') judged.leaders.push(entry)
+    else leaderOf.set(name, entry)
   }
+  const byName = [...leaderOf].sort(([one], [other]) => (one < other ? -1 : 1))
+  judged.leaders.push(...byName.map(([, entry]) => entry))
   return judged
 }
 
@@ -169,7 +170,10 @@ async function naming(entries: readonly Entry[], send: () => Promise<WriteResult
   try {
     return await send()
   } catch (error) {
-    throw error instanceof WriteRejected ? new EntryRejected(entries[error.index], error) : error
+    if (!(error instanceof WriteRejected)) throw error
+    const entry = entries[error.index]
+    assert(entry, 'the server names a write by its position in what was sent')
+    throw new EntryRejected(entry, error)
   }
 }
 

@@ -56,14 +56,13 @@ async function undoOne(
 ): Promise<void> {
   const result = await moveBack(deps, id, types, end)
   deps.onPromotion(result === 'moved' || result === 'nothing' ? 'undone' : 'undo_failed')
-  // Refused: it stays `undoing`, and the sweeper tries again when the lease is over.
-  if (result !== 'refused')
-    await deps.records.finishUndo(id, token, result === 'unanswered' ? 'back' : undefined)
+  if (result === 'refused') await deps.records.postponeUndo({ _id: id }, token)
+  else await deps.records.finishUndo(id, token, result === 'unanswered' ? 'back' : undefined)
 }
 
 type StorageDeps = Pick<PromotionDeps, 'storage' | 'clock'>
 
-/** `unanswered`: a call may land later. `refused`: something is still under the permanent id. */
+/** `unanswered`: a call may land later. `refused`, or no time left to ask: something may still be under the permanent id. */
 export type MoveBack = 'moved' | 'nothing' | 'unanswered' | 'refused'
 
 /** Moves an asset back in whatever namespace it is found under its permanent id. */

@@ -24,6 +24,8 @@ export interface SendOptions {
   headers?: Record<string, string>
   /** Instead of the receiver's id. */
   userId?: string
+  /** The address of another instance. */
+  via?: string
 }
 
 export interface Person {
@@ -63,8 +65,8 @@ export function createPeople({ url, db, storage, conformance }: PeopleDeps): Peo
   const resourceTypes = { image: 'image', video: 'video', file: 'raw' } as const
   const samples = { image: () => picturePng(60, 40), video: () => tinyVideo(), file: () => textFile() }
 
-  async function request(path: string, init: RequestInit = {}): Promise<Answer> {
-    const response = await fetch(url + path, init)
+  async function request(path: string, init: RequestInit = {}, base: string = url): Promise<Answer> {
+    const response = await fetch(base + path, init)
     const text = await response.text()
     const body = text === '' ? undefined : JSON.parse(text)
     if (init.method !== 'HEAD') {
@@ -91,16 +93,20 @@ export function createPeople({ url, db, storage, conformance }: PeopleDeps): Peo
       deviceId,
       token,
       sends: (receiver, message, options = {}) =>
-        request(`/message/send/${options.userId ?? receiver.id.toHexString()}`, {
-          method: 'POST',
-          headers: {
-            authorization: `Bearer ${options.token ?? token}`,
-            'content-type': 'application/json',
-            ...(options.key === undefined ? {} : { 'idempotency-key': options.key }),
-            ...options.headers,
+        request(
+          `/message/send/${options.userId ?? receiver.id.toHexString()}`,
+          {
+            method: 'POST',
+            headers: {
+              authorization: `Bearer ${options.token ?? token}`,
+              'content-type': 'application/json',
+              ...(options.key === undefined ? {} : { 'idempotency-key': options.key }),
+              ...options.headers,
+            },
+            body: JSON.stringify(typeof message === 'string' ? { content: message, type: 'text' } : message),
           },
-          body: JSON.stringify(typeof message === 'string' ? { content: message, type: 'text' } : message),
-        }),
+          options.via,
+        ),
       async blocks(other) {
         const block = { _id: new ObjectId(), blockerId: id, blockedId: other.id }
         await db.collection<BlockDocument>('blocks').insertOne(block, { writeConcern: { w: 'majority' } })
