@@ -45,10 +45,14 @@ export default fp<Config['token']>(
           public: (_request: unknown, token: { header: object }) => jwks.pemFor(token.header),
         } as never,
         decode: { complete: true },
-        verify: { ...verify, ...verifiedTokens, algorithms: ['RS256', 'ES256', 'EdDSA'] },
+        verify: {
+          ...verify,
+          ...verifiedTokens,
+          algorithms: ['RS256', 'ES256', 'EdDSA'],
+          extractToken: bearerToken,
+        },
       })
       app.decorate('authenticate', async (request: FastifyRequest) => {
-        bearerToken(request)
         request.sender = await request.jwtVerify().then(senderOf, refuseToken)
       })
       return
