@@ -1,15 +1,9 @@
 import { randomUUID } from 'node:crypto'
-import { type Server, type ServerResponse, STATUS_CODES } from 'node:http'
+import { type IncomingMessage, type Server, type ServerResponse, STATUS_CODES } from 'node:http'
 import type { Socket } from 'node:net'
-import type { FastifyHttpOptions } from 'fastify'
+import type { FastifyBaseLogger, FastifyHttpOptions, FastifyInstance } from 'fastify'
 import fp from 'fastify-plugin'
-import {
-  ExpectationFailed,
-  HeadersTooLarge,
-  MalformedRequest,
-  type Refusal,
-  RequestTimeout,
-} from '../errors.ts'
+import { HeadersTooLarge, MalformedRequest, type Refusal, RequestTimeout } from '../errors.ts'
 import { refusalBody, routableUrl } from './refusals.ts'
 
 /** Bytes of a body: the contract's. */
@@ -44,27 +38,24 @@ export const httpOptions = {
   clientErrorHandler: refuseUnparsable,
 } satisfies FastifyHttpOptions<Server>
 
-/** Answers that Node would give before there is a request, in its own shape and without a request id. */
+// How long a refused client may go on sending before it is cut off. Cut off at once, it would meet a reset, not the answer.
+const lingerMs = 2_000
+
+/** What Node hands over, or would answer itself in its own shape, and without a request id. */
 export default fp(
   async (app) => {
-    app.server.on('checkExpectation', (_request: unknown, response: ServerResponse) => {
-      const refusal = new ExpectationFailed()
-      const { headers, body } = rawAnswer(refusal)
-      response.writeHead(refusal.status, headers).end(body)
+    // An `Expect` that Node does not know: an ordinary request, which `refusals.ts` refuses.
+    app.server.on('checkExpectation', app.routing)
+    app.server.on('connect', (_request: IncomingMessage, socket: Socket) => {
+      refuse(socket, new MalformedRequest(), app.log)
     })
-    app.server.on('connect', (_request: unknown, socket: Socket) => answerRaw(socket, new MalformedRequest()))
   },
-  { name: 'http' },
+  { name: 'http', dependencies: ['refusals'] },
 )
 
 /** Node's `clientError`: what came in is no HTTP, too large, or too slow. The connection cannot be used any more. */
-function refuseUnparsable(error: NodeJS.ErrnoException, socket: Socket): void {
-  if (error.code === 'ECONNRESET' || !socket.writable) {
-    socket.destroy()
-    return
-  }
-  const refusal = refusalOf(error)
-  whenAnswered(socket, () => answerRaw(socket, refusal))
+function refuseUnparsable(this: FastifyInstance, error: NodeJS.ErrnoException, socket: Socket): void {
+  refuse(socket, refusalOf(error), this.log)
 }
 
 function refusalOf(error: NodeJS.ErrnoException): Refusal {
@@ -73,34 +64,47 @@ function refusalOf(error: NodeJS.ErrnoException): Refusal {
   return new MalformedRequest()
 }
 
-/**
- * A request that arrived whole before the bytes that are wrong keeps its answer: a 400 in its place would say that
- * nothing was stored.
- */
-function whenAnswered(socket: Socket, then: () => void): void {
-  const { _httpMessage: pending } = socket as Socket & { _httpMessage?: ServerResponse | null }
-  if (!pending?.req?.complete) then()
-  else pending.once('close', () => setImmediate(whenAnswered, socket, then))
+/** Node's own notes on a connection: the answer that is due, and the request that is arriving. */
+type HttpSocket = Socket & {
+  _httpMessage?: ServerResponse | null
+  parser?: { incoming?: IncomingMessage | null } | null
 }
 
-function answerRaw(socket: Socket, refusal: Refusal): void {
+function refuse(socket: HttpSocket, refusal: Refusal, log: FastifyBaseLogger): void {
+  // Refused already, or gone: after the first fault there is one with whatever else comes in.
   if (!socket.writable) return
-  const { headers, body } = rawAnswer(refusal)
-  const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`)
-  socket.end(`HTTP/1.1 ${refusal.status} ${STATUS_CODES[refusal.status]}\r\n${lines.join('')}\r\n${body}`)
-  // What the client still sends is read and dropped, so that it gets to read the answer instead of a reset.
+
+  // A request that arrived whole before the bytes that are wrong keeps its answer: a 400 in its place would say that
+  // nothing was stored.
+  const { _httpMessage: due, parser } = socket
+  if (due?.req.complete) {
+    due.once('close', () => setImmediate(refuse, socket, refusal, log))
+    return
+  }
+
+  // Node leaves none on the socket of a CONNECT, and a reset would end the process.
+  socket.on('error', () => {})
+  // What arrives too late or in pieces may be the rest of a request that has its answer already.
+  const isAnswered = !due && parser?.incoming?.complete === false
+  socket.end(isAnswered ? '' : rawAnswer(refusal, socket, log))
   socket.resume()
+  const timer = setTimeout(() => socket.destroy(), lingerMs)
+  socket.once('close', () => clearTimeout(timer))
 }
 
-function rawAnswer(refusal: Refusal): { headers: Record<string, string>; body: string } {
+function rawAnswer(refusal: Refusal, socket: Socket, log: FastifyBaseLogger): string {
   const requestId = randomUUID()
+  const { status: statusCode, code } = refusal
+  log.info({ requestId, statusCode, code, remoteAddress: socket.remoteAddress }, 'request')
+
   const body = JSON.stringify(refusalBody(refusal, requestId))
   const headers = {
     ...refusal.headers,
     'Content-Type': 'application/json; charset=utf-8',
-    'Content-Length': String(Buffer.byteLength(body)),
+    'Content-Length': Buffer.byteLength(body),
     'X-Request-Id': requestId,
     Date: new Date().toUTCString(),
   }
-  return { headers, body }
+  const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`)
+  return `HTTP/1.1 ${statusCode} ${STATUS_CODES[statusCode]}\r\n${lines.join('')}\r\n${body}`
 }

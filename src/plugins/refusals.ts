@@ -4,18 +4,14 @@ import fp from 'fastify-plugin'
 import type { Refusal as RefusalBody, RefusalCode } from '../../schemas/refusal.ts'
 import {
   BodyTooLarge,
+  ExpectationFailed,
   InternalError,
-  InvalidBody,
-  InvalidIdempotencyKey,
-  InvalidJson,
-  InvalidUserId,
   MalformedRequest,
   MethodNotAllowed,
   Refusal,
   RouteNotFound,
-  UnsupportedMediaType,
 } from '../errors.ts'
-import { faultsOf } from './validation.ts'
+import { refusalOfFaults } from './validation.ts'
 
 declare module 'fastify' {
   interface FastifyReply {
@@ -32,17 +28,21 @@ export default fp(
 
     app.addHook('onRequest', (request, reply, done) => {
       reply.header('X-Request-Id', request.id)
-      // RFC 9112, section 3.2. Node's own check is off, because its answer has no body.
-      if (request.raw.httpVersion === '1.1' && request.headers.host === undefined) {
-        return done(new MalformedRequest({ message: 'the Host header is missing' }))
-      }
-      done(request.is404 ? unroutable(request, methodsAt) : undefined)
+      done(unacceptable(request.raw) ?? (request.is404 ? unroutable(request, methodsAt) : undefined))
     })
 
+    // For plugins that look for a file behind a route of theirs; a path without a route never comes as far.
+    app.setNotFoundHandler(() => {
+      throw new RouteNotFound()
+    })
+    app.setSchemaErrorFormatter(refusalOfFaults)
     app.setErrorHandler<FastifyError>((error, request, reply) => {
-      const refusal = asRefusal(error)
+      const refusal = asRefusal(error, request)
       if (refusal.code === 'INTERNAL_ERROR') request.log.error({ err: refusal.cause }, 'defect')
       reply.outcome = refusal.code
+      // Fastify closes the connection after a body that it did not take. With more of it on the way, the client would meet
+      // a reset instead of the answer: left open, the rest is read and dropped, within the request's time.
+      if (reply.hasHeader('connection') && !reply.raw.hasHeader('connection')) reply.removeHeader('connection')
       return reply.code(refusal.status).headers(refusal.headers).send(refusalBody(refusal, request.id))
     })
   },
@@ -62,18 +62,29 @@ export function refusalBody(refusal: Refusal, requestId: string): RefusalBody {
 }
 
 /**
- * A target that the router can take: an absolute one (RFC 9112, section 3.2.2) loses its origin, and one that cannot be
+ * A target that the router can take: an absolute one (RFC 9112, section 3.2.2) loses its origin, and a path that cannot be
  * decoded its percent signs, so that `/message/send/%zz` is a wrong id behind the checks before it, not Fastify's 400.
  */
 export function routableUrl({ url = '/' }: IncomingMessage): string {
-  const target = url.startsWith('/') ? url : url.replace(/^https?:\/\/[^/?]*/i, '') || '/'
-  if (!target.includes('%')) return target
+  const target = url.startsWith('/') ? url : url.replace(/^https?:\/\/[^/?]*/i, '')
+  const path = pathOf(target)
   try {
-    decodeURIComponent(target)
+    decodeURIComponent(path)
     return target
   } catch {
-    return target.replaceAll('%', '-')
+    return path.replaceAll('%', '-')
   }
+}
+
+/** RFC 9112, section 3.2, and RFC 9110, section 10.1.1. Node's own checks are off, or its answers would have no body. */
+function unacceptable({ httpVersion, headers, rawHeaders }: IncomingMessage): Refusal | undefined {
+  const hosts = rawHeaders.filter((name, index) => index % 2 === 0 && name.toLowerCase() === 'host').length
+  if (hosts > 1 || (hosts === 0 && httpVersion === '1.1')) {
+    return new MalformedRequest({ message: 'there must be one Host header' })
+  }
+  if (headers.expect !== undefined && headers.expect.toLowerCase() !== '100-continue')
+    return new ExpectationFailed()
+  return undefined
 }
 
 type MethodsAt = (path: string) => string[]
@@ -95,32 +106,20 @@ function collectRoutes(app: FastifyInstance): MethodsAt {
 }
 
 function unroutable(request: FastifyRequest, methodsAt: MethodsAt): Refusal {
-  const methods = methodsAt(request.url.split('?', 1)[0] ?? '')
+  // As the router decodes it: `%73end` is `send`, but `%2F` is no slash.
+  const methods = methodsAt(decodeURI(pathOf(request.url)))
   if (methods.length === 0) return new RouteNotFound()
   return new MethodNotAllowed({ headers: { Allow: methods.sort().join(', ') } })
 }
 
-function asRefusal(error: FastifyError): Refusal {
-  if (error instanceof Refusal) return error
-  if (error.validation) return asValidationRefusal(error)
-  switch (error.code) {
-    case 'FST_ERR_CTP_BODY_TOO_LARGE':
-      return new BodyTooLarge({ cause: error })
-    case 'FST_ERR_CTP_INVALID_MEDIA_TYPE':
-      return new UnsupportedMediaType({ cause: error })
-    case 'FST_ERR_CTP_INVALID_CONTENT_LENGTH':
-      return new MalformedRequest({ cause: error })
-    case 'FST_ERR_CTP_INVALID_JSON_BODY':
-    case 'FST_ERR_CTP_EMPTY_JSON_BODY':
-      return new InvalidJson({ cause: error })
-    default:
-      return new InternalError({ cause: error })
-  }
+function pathOf(target: string): string {
+  return target.split('?', 1)[0] ?? ''
 }
 
-function asValidationRefusal(error: FastifyError): Refusal {
-  if (error.validationContext === 'params') return new InvalidUserId({ cause: error })
-  if (error.validationContext === 'headers') return new InvalidIdempotencyKey({ cause: error })
-  const faults = faultsOf(error.validation ?? [])
-  return new InvalidBody({ message: error.message, faults, cause: error })
+function asRefusal(error: FastifyError, request: FastifyRequest): Refusal {
+  if (error instanceof Refusal) return error
+  if (error.code === 'FST_ERR_CTP_BODY_TOO_LARGE') return new BodyTooLarge({ cause: error })
+  // The client went away, or was cut off, in the middle of its body.
+  if (request.raw.readableAborted) return new MalformedRequest({ cause: error })
+  return new InternalError({ cause: error })
 }

@@ -1,6 +1,7 @@
 import type { FastifySchemaValidationError, FastifyServerOptions } from 'fastify'
 import { formats } from '../../schemas/formats.ts'
 import { type Fault, faultsMax } from '../../schemas/refusal.ts'
+import { InvalidBody, InvalidIdempotencyKey, InvalidUserId, type Refusal } from '../errors.ts'
 
 type AjvOptions = NonNullable<FastifyServerOptions['ajv']>
 
@@ -27,8 +28,17 @@ export const ajvOptions: AjvOptions = {
   ],
 }
 
+/** What a request that breaks a schema of its route is answered with. */
+export function refusalOfFaults(errors: FastifySchemaValidationError[], part: string): Refusal {
+  if (part === 'params') return new InvalidUserId()
+  if (part === 'headers') return new InvalidIdempotencyKey()
+  // The first one only: all of them, as Fastify has it, are a message of 1 MB for 64 KiB of nonsense.
+  const message = errors.slice(0, 1).map((error) => `${part}${error.instancePath} ${error.message}`)
+  return new InvalidBody({ message: message.join(), faults: faultsOf(errors) })
+}
+
 /** The faults of a body, each with the pointer of the field at fault where AJV names its parent. */
-export function faultsOf(errors: readonly FastifySchemaValidationError[]): Fault[] {
+function faultsOf(errors: readonly FastifySchemaValidationError[]): Fault[] {
   return errors.slice(0, faultsMax).map(({ instancePath, keyword, params, message = 'is not valid' }) => {
     if (keyword === 'required')
       return { path: pointer(instancePath, params.missingProperty), message: 'is required' }
