@@ -1,0 +1,127 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { type AddressInfo, createServer, type Server } from 'node:net'
+import t, { type Test } from 'tap'
+import { findMongod, MongodNotFound } from '../src/dev/mongod.ts'
+import { databaseUri, dropDatabase } from './support/database.ts'
+import { type Exit, startProcess } from './support/process.ts'
+
+const mongodbUri = await databaseUri()
+t.teardown(() => dropDatabase(mongodbUri))
+
+/** A server that takes connections and says nothing, at a free port. */
+async function silentServer(t: Test): Promise<{ server: Server; port: number }> {
+  const server = createServer((socket) => socket.on('error', () => undefined))
+  await once(server.listen(0, '127.0.0.1'), 'listening')
+  t.teardown(() => server.close())
+  return { server, port: (server.address() as AddressInfo).port }
+}
+
+/** A mongod that is no member of a set and wants to know who asks; or why there is none. */
+async function standaloneMongod(t: Test): Promise<{ port: number } | { missing: string }> {
+  const binary = await findMongod({ env: process.env, say: () => undefined }).catch((error: unknown) => {
+    if (error instanceof MongodNotFound) return error
+    throw error
+  })
+  if (binary instanceof MongodNotFound) return { missing: binary.message }
+  const { server, port } = await silentServer(t)
+  server.close()
+  const args = ['--auth', '--dbpath', t.testdir(), '--port', String(port), '--bind_ip', '127.0.0.1']
+  const mongod: ChildProcess = spawn(binary, [...args, '--nounixsocket', '--wiredTigerCacheSizeGB', '0.25'], {
+    stdio: 'ignore',
+  })
+  t.teardown(async () => {
+    mongod.kill('SIGKILL')
+    await once(mongod, 'exit')
+  })
+  return { port }
+}
+
+/** One sentence for the operator, and nothing else. */
+function refusedToStart(t: Test, { code, stdout, stderr }: Exit, sentence: string): void {
+  t.equal(code, 1)
+  t.equal(stdout, '')
+  t.equal(stderr, `${sentence}\n`)
+}
+
+t.test('what is wrong with the start is said in one sentence', { jobs: 8 }, async (t) => {
+  t.test('wrong and missing variables, all at once', async (t) => {
+    const env = { PORT: 'http', CLOUDINARY_URL: '', JWT_SECRET: 'too short to show', LOG_LEVEL: 'loud' }
+    const exit = await startProcess(t, env).exit
+    const faults = [
+      'PORT must be a whole number from 0 to 65535',
+      'CLOUDINARY_URL is required',
+      'JWT_SECRET must have at least 32 bytes',
+      'LOG_LEVEL must be one of fatal, error, warn, info, debug, trace, silent',
+    ]
+    refusedToStart(t, exit, `configuration is not valid: ${faults.join('; ')}`)
+  })
+
+  t.test('a database that refuses connections, after 10 s', async (t) => {
+    const exit = await startProcess(t, { MONGODB_URI: 'mongodb://user:shh@127.0.0.1:1/never' }).exit
+    refusedToStart(t, exit, 'the database did not answer within 10 s')
+    t.ok(exit.seconds > 10 && exit.seconds < 20, `${exit.seconds} s`)
+  })
+
+  t.test('a database that takes connections and says nothing, after 10 s', async (t) => {
+    const { port } = await silentServer(t)
+    const exit = await startProcess(t, { MONGODB_URI: `mongodb://127.0.0.1:${port}/never` }).exit
+    refusedToStart(t, exit, 'the database did not answer within 10 s')
+    t.ok(exit.seconds > 10 && exit.seconds < 20, `${exit.seconds} s`)
+  })
+
+  t.test('a busy port', async (t) => {
+    const { port } = await silentServer(t)
+    const exit = await startProcess(t, { MONGODB_URI: mongodbUri, PORT: String(port) }).exit
+    refusedToStart(t, exit, `port ${port} is in use`)
+  })
+
+  t.test('a host that is not this machine', async (t) => {
+    // RFC 5737: an address for documents, which no machine has.
+    const exit = await startProcess(t, { MONGODB_URI: mongodbUri, HOST: '192.0.2.1' }).exit
+    refusedToStart(t, exit, 'HOST is no address of this machine')
+  })
+
+  t.test('a standalone server', async (t) => {
+    const mongod = await standaloneMongod(t)
+    if ('missing' in mongod) return t.skip(mongod.missing)
+    const sentence = 'the database is a standalone server: transactions need a replica set or a cluster'
+    refusedToStart(
+      t,
+      await startProcess(t, { MONGODB_URI: `mongodb://127.0.0.1:${mongod.port}/db` }).exit,
+      sentence,
+    )
+  })
+
+  t.test('credentials that the database refuses', async (t) => {
+    const mongod = await standaloneMongod(t)
+    if ('missing' in mongod) return t.skip(mongod.missing)
+    const MONGODB_URI = `mongodb://somebody:shh@127.0.0.1:${mongod.port}/db`
+    refusedToStart(t, await startProcess(t, { MONGODB_URI }).exit, 'the database refuses the credentials')
+  })
+})
+
+t.test('it says once that it listens, in one line of JSON, and answers there', async (t) => {
+  const service = startProcess(t, { MONGODB_URI: mongodbUri })
+
+  const line = await service.logged('listening')
+  const answer = await fetch(`${line.address}/health/ready`)
+  service.kill('SIGTERM')
+  const exit = await service.exit
+
+  t.match(line, { msg: 'listening', address: /^http:\/\/127\.0\.0\.1:\d+$/ })
+  t.strictSame([answer.status, await answer.json()], [200, { status: 'ok' }])
+  t.equal(exit.stdout.match(/"msg":"listening"/g)?.length, 1)
+  t.equal(exit.code, 0)
+  t.equal(exit.stderr, '')
+})
+
+t.test('HOST=localhost is one address', async (t) => {
+  const service = startProcess(t, { MONGODB_URI: mongodbUri, HOST: 'localhost' })
+
+  const url = await service.url
+  service.kill('SIGINT')
+
+  t.match(url, /^http:\/\/127\.0\.0\.1:\d+$/)
+  t.equal((await service.exit).code, 0)
+})
