@@ -1,4 +1,4 @@
-import { type ChildProcess, spawn } from 'node:child_process'
+import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { type AddressInfo, createServer, type Server } from 'node:net'
 import t, { type Test } from 'tap'
@@ -17,17 +17,19 @@ async function silentServer(t: Test): Promise<{ server: Server; port: number }> 
   return { server, port: (server.address() as AddressInfo).port }
 }
 
-/** A mongod that is no member of a set and wants to know who asks; or why there is none. */
-async function standaloneMongod(t: Test): Promise<{ port: number } | { missing: string }> {
-  const binary = await findMongod({ env: process.env, say: () => undefined }).catch((error: unknown) => {
-    if (error instanceof MongodNotFound) return error
-    throw error
-  })
-  if (binary instanceof MongodNotFound) return { missing: binary.message }
+const binary = await findMongod({ env: process.env, say: () => undefined }).catch((error: unknown) => {
+  if (error instanceof MongodNotFound) return error
+  throw error
+})
+// Only where the tests use a server that somebody else has started.
+const withoutMongod = binary instanceof MongodNotFound ? { skip: binary.message } : {}
+
+/** A mongod that is no member of a set, and wants to know who asks. */
+async function standaloneMongod(t: Test): Promise<{ port: number }> {
   const { server, port } = await silentServer(t)
   server.close()
   const args = ['--auth', '--dbpath', t.testdir(), '--port', String(port), '--bind_ip', '127.0.0.1']
-  const mongod: ChildProcess = spawn(binary, [...args, '--nounixsocket', '--wiredTigerCacheSizeGB', '0.25'], {
+  const mongod = spawn(String(binary), [...args, '--nounixsocket', '--wiredTigerCacheSizeGB', '0.25'], {
     stdio: 'ignore',
   })
   t.teardown(async () => {
@@ -82,21 +84,16 @@ t.test('what is wrong with the start is said in one sentence', { jobs: 8 }, asyn
     refusedToStart(t, exit, 'HOST is no address of this machine')
   })
 
-  t.test('a standalone server', async (t) => {
-    const mongod = await standaloneMongod(t)
-    if ('missing' in mongod) return t.skip(mongod.missing)
+  t.test('a standalone server', withoutMongod, async (t) => {
+    const { port } = await standaloneMongod(t)
+    const exit = await startProcess(t, { MONGODB_URI: `mongodb://127.0.0.1:${port}/db` }).exit
     const sentence = 'the database is a standalone server: transactions need a replica set or a cluster'
-    refusedToStart(
-      t,
-      await startProcess(t, { MONGODB_URI: `mongodb://127.0.0.1:${mongod.port}/db` }).exit,
-      sentence,
-    )
+    refusedToStart(t, exit, sentence)
   })
 
-  t.test('credentials that the database refuses', async (t) => {
-    const mongod = await standaloneMongod(t)
-    if ('missing' in mongod) return t.skip(mongod.missing)
-    const MONGODB_URI = `mongodb://somebody:shh@127.0.0.1:${mongod.port}/db`
+  t.test('credentials that the database refuses', withoutMongod, async (t) => {
+    const { port } = await standaloneMongod(t)
+    const MONGODB_URI = `mongodb://somebody:shh@127.0.0.1:${port}/db`
     refusedToStart(t, await startProcess(t, { MONGODB_URI }).exit, 'the database refuses the credentials')
   })
 })

@@ -1,4 +1,5 @@
 import { Server } from 'node:net'
+import { setImmediate } from 'node:timers/promises'
 import fp from 'fastify-plugin'
 import { ShuttingDown } from '../errors.ts'
 import { within } from '../lib/within.ts'
@@ -39,6 +40,8 @@ export default fp(
     app.addHook('preClose', async () => {
       phase = 'grace'
       if (!app.server.listening) return
+      // A connection that the system has taken for the listener would be reset: one round takes it from there.
+      await setImmediate()
       // Only the listener: `http.Server.close` would cut the idle connections, too, and end the time-outs of slow ones.
       // Fastify closes the server once more, for which it is no fault that it does not listen.
       const lastConnectionClosed = new Promise((resolve) => app.server.once('close', resolve))
