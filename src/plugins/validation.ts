@@ -37,22 +37,38 @@ export function refusalOfFaults(errors: FastifySchemaValidationError[], part: st
   return new InvalidBody({ message: message.join(), faults: faultsOf(errors) })
 }
 
-/** The faults of a body, each with the pointer of the field at fault where AJV names its parent. */
+/** The faults of a body, the first of each field. */
 function faultsOf(errors: readonly FastifySchemaValidationError[]): Fault[] {
-  return errors.slice(0, faultsMax).map(({ instancePath, keyword, params, message = 'is not valid' }) => {
-    if (keyword === 'required')
+  const faults = new Map<string, Fault>()
+  for (const error of errors) {
+    const fault = faultOf(error)
+    if (!faults.has(fault.path)) faults.set(fault.path, fault)
+    if (faults.size === faultsMax) break
+  }
+  return [...faults.values()]
+}
+
+/** With the pointer of the field at fault, where AJV names its parent. */
+function faultOf({
+  instancePath,
+  keyword,
+  params,
+  message = 'is not valid',
+}: FastifySchemaValidationError): Fault {
+  switch (keyword) {
+    case 'required':
       return { path: pointer(instancePath, params.missingProperty), message: 'is required' }
-    if (keyword === 'additionalProperties') {
+    case 'additionalProperties':
       return { path: pointer(instancePath, params.additionalProperty), message: 'is not a known field' }
-    }
-    if (keyword === 'enum')
+    case 'enum':
       return { path: instancePath, message: `${message}: ${[params.allowedValues].flat().join(', ')}` }
-    if (keyword === 'pattern')
+    case 'pattern':
       return { path: instancePath, message: 'must have a character that is no white space' }
-    if (keyword === 'format')
+    case 'format':
       return { path: instancePath, message: 'must not have U+0000 or a lone surrogate' }
-    return { path: instancePath, message }
-  })
+    default:
+      return { path: instancePath, message }
+  }
 }
 
 /** RFC 6901: `~` and `/` inside a name are escaped. */
