@@ -1,0 +1,12 @@
+import type { CleanUp } from './clean-up.ts'
+
+/** What every part of the demo works with. */
+export interface Stage {
+  env: NodeJS.ProcessEnv
+  say(line: string): void
+  /** Of a download, where a terminal can draw it. */
+  progress: ((doneBytes: number, totalBytes: number) => void) | undefined
+  /** Aborted by Ctrl-C. */
+  stopping: AbortSignal
+  atEnd: CleanUp['add']
+}
