@@ -40,10 +40,8 @@ async function finishedOr(deps: SendMessageDeps, draft: Draft, refusal: Refusal)
 
 async function commitPromoted(deps: SendMessageDeps, draft: Draft, promotion: Promotion): Promise<Committed> {
   try {
-    const committed = await deps.commit(draft, promotion)
-    // Another request with the key was faster, with uploads of its own.
-    if (committed.replayed) await undoPromotion(deps, promotion)
-    return committed
+    // A replay has the same uploads, thus has taken their records over and attached them: there is nothing to undo.
+    return await deps.commit(draft, promotion)
   } catch (error) {
     // Unknown: the message may be stored with this media. The next holder reads which.
     if (error instanceof DatabaseUnavailable) deps.releaseLater(draft.mediaIds, promotion.claim)
