@@ -1,6 +1,7 @@
 import fp from 'fastify-plugin'
 import type { MongoClient } from 'mongodb'
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
+import { onAnswered } from './on-answered.ts'
 
 declare module 'fastify' {
   interface FastifyInstance {
@@ -32,12 +33,10 @@ export default fp(
       buckets: durationBuckets,
       registers: [registry],
     })
-    app.addHook('onResponse', (request, reply, done) => {
-      if (request.routeOptions.config.metrics === 'send') {
-        total.inc({ status: reply.statusCode, code: reply.outcome })
-        duration.observe({ status: reply.statusCode }, reply.elapsedTime / 1000)
-      }
-      done()
+    onAnswered(app, (request, reply) => {
+      if (request.routeOptions.config.metrics !== 'send') return
+      total.inc({ status: reply.statusCode, code: reply.outcome })
+      duration.observe({ status: reply.statusCode }, reply.elapsedTime / 1000)
     })
 
     app.get('/metrics', { schema: { hide: true } }, async (_request, reply) => {
@@ -54,19 +53,38 @@ declare module 'fastify' {
   }
 }
 
+/** By their names, as some are open before anybody listens: counted up and down, those would end below zero. */
 function countConnections(registry: Registry, client: MongoClient): void {
-  const open = new Gauge({
-    name: 'mongodb_pool_connections',
-    help: "Connections of the driver's pool",
-    registers: [registry],
+  const open = new Set<string>()
+  const inUse = new Set<string>()
+  client.on('connectionCreated', (event) => open.add(nameOf(event)))
+  client.on('connectionCheckedOut', (event) => {
+    open.add(nameOf(event))
+    inUse.add(nameOf(event))
   })
-  const inUse = new Gauge({
+  client.on('connectionCheckedIn', (event) => inUse.delete(nameOf(event)))
+  client.on('connectionClosed', (event) => {
+    open.delete(nameOf(event))
+    inUse.delete(nameOf(event))
+  })
+  new Gauge({
+    name: 'mongodb_pool_connections',
+    help: "Connections of the driver's pool, once each has carried its first command",
+    registers: [registry],
+    collect() {
+      this.set(open.size)
+    },
+  })
+  new Gauge({
     name: 'mongodb_pool_connections_in_use',
     help: "Connections of the driver's pool that carry a command",
     registers: [registry],
+    collect() {
+      this.set(inUse.size)
+    },
   })
-  client.on('connectionCreated', () => open.inc())
-  client.on('connectionClosed', () => open.dec())
-  client.on('connectionCheckedOut', () => inUse.inc())
-  client.on('connectionCheckedIn', () => inUse.dec())
+}
+
+function nameOf({ address, connectionId }: { address: string; connectionId: number | '<monitor>' }): string {
+  return `${address} ${connectionId}`
 }

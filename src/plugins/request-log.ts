@@ -1,6 +1,7 @@
 import type { FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
 import type { LoggerOptions } from 'pino'
+import { onAnswered } from './on-answered.ts'
 
 /**
  * pino's own serialisers write the text of an error, which can hold a content, a key or an address of the database: of an
@@ -17,7 +18,7 @@ export const loggerOptions: LoggerOptions = {
 /** One line a request, once it is answered. Never content, tokens, keys, media or the path with its id. */
 export default fp(
   async (app) => {
-    app.addHook('onResponse', (request, reply, done) => {
+    onAnswered(app, (request, reply) => {
       const { statusCode, outcome, elapsedTime } = reply
       request.log[statusCode >= 500 ? 'warn' : 'info'](
         {
@@ -28,10 +29,10 @@ export default fp(
           senderId: request.sender?.userId,
           durationMs: Math.round(elapsedTime * 100) / 100,
           remoteAddress: request.ip,
+          ...(reply.raw.destroyed && !reply.raw.writableFinished ? { clientLeft: true } : {}),
         },
         'request',
       )
-      done()
     })
   },
   { name: 'request-log', dependencies: ['refusals', 'authentication'] },
