@@ -42,7 +42,8 @@ export default fp(
       reply.outcome = refusal.code
       // Fastify closes the connection after a body that it did not take. With more of it on the way, the client would meet
       // a reset instead of the answer: left open, the rest is read and dropped, within the request's time.
-      if (reply.hasHeader('connection') && !reply.raw.hasHeader('connection')) reply.removeHeader('connection')
+      if (reply.hasHeader('connection') && !reply.raw.hasHeader('connection'))
+        reply.removeHeader('connection')
       return reply.code(refusal.status).headers(refusal.headers).send(refusalBody(refusal, request.id))
     })
   },
@@ -76,8 +77,10 @@ export function routableUrl({ url = '/' }: IncomingMessage): string {
   }
 }
 
-/** RFC 9112, section 3.2, and RFC 9110, section 10.1.1. Node's own checks are off, or its answers would have no body. */
+/** RFC 9112, section 3.2, and RFC 9110, section 10.1.1. Node’s own checks are off, or have no body. */
 function unacceptable({ httpVersion, headers, rawHeaders }: IncomingMessage): Refusal | undefined {
+  // Node's parser lets 0.9 and 2.0 pass.
+  if (httpVersion !== '1.1' && httpVersion !== '1.0') return new MalformedRequest()
   const hosts = rawHeaders.filter((name, index) => index % 2 === 0 && name.toLowerCase() === 'host').length
   if (hosts > 1 || (hosts === 0 && httpVersion === '1.1')) {
     return new MalformedRequest({ message: 'there must be one Host header' })
@@ -93,7 +96,7 @@ function collectRoutes(app: FastifyInstance): MethodsAt {
   const routes = new Map<string, { pattern: RegExp; methods: Set<string> }>()
   app.addHook('onRoute', ({ url, method }) => {
     const route = routes.get(url) ?? {
-      pattern: new RegExp(`^${url.replaceAll('.', '\\.').replace(/:\w+/g, '[^/]*').replaceAll('*', '.*')}$`),
+      pattern: new RegExp(`^${url.replaceAll('.', '\\.').replaceAll('*', '.*').replace(/:\w+/g, '[^/]*')}$`),
       methods: new Set(),
     }
     for (const name of [method].flat()) route.methods.add(name)
