@@ -26,11 +26,8 @@ export interface MediaRecords {
   release(ids: readonly string[], token: string): Promise<void>
   /** `promoting → undoing` with a new token; gives the ids that were still the holder's: only those may be moved. */
   beginUndo(items: readonly UndoItem[], tokens: { held: string; next: string }): Promise<string[]>
-  /**
-   * `undoing → undone`, where every call back was answered (or, with `back`, one was not: then nobody may promote it before
-   * the second look). `forward`: a promotion by a former holder may yet land.
-   */
-  finishUndo(id: string, token: string, uncertain: MediaRecordDocument['uncertain']): Promise<void>
+  /** `undoing → undone`. With `back` nobody may promote it before the second look; without, its sender may at once. */
+  finishUndo(id: string, token: string, uncertain: 'back' | undefined): Promise<void>
   /**
    * `undoing → undone`, where the storage has refused: its sender may promote it again, else it is undone again later, and
    * later each time, so that what fails again and again does not keep the sweeper from the others.
@@ -144,8 +141,10 @@ export function createMediaRecords(db: Db): MediaRecords {
 
     async takeDue({ _id, token, state }, next) {
       const change = { state: 'undoing', token: next, until: inMs(quietMs), takenOver: true }
+      // Taken from a holder who said nothing: a promotion of his may land as late as one that was not answered.
+      const marked = state === 'undone' ? change : { ...change, uncertain: 'forward' }
       const due = { _id, token, state, $expr: { $lt: ['$until', '$$NOW'] } }
-      const { n } = await update([{ q: due, u: [{ $set: change }] }])
+      const { n } = await update([{ q: due, u: [{ $set: marked }] }])
       return n === 1
     },
 

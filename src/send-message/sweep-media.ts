@@ -5,6 +5,8 @@ import { resourceTypes } from '../plugins/asset-storage.ts'
 import type { PromotionDeps } from './promote-media.ts'
 import { moveBack } from './undo-promotion.ts'
 
+export type SweepDeps = Pick<PromotionDeps, 'storage' | 'records' | 'clock' | 'onPromotion'>
+
 export interface SweepCounts {
   /** Assets moved back, or found where they belong. */
   undone: number
@@ -25,7 +27,7 @@ const recordTimeoutMs = 8_000
  * landed since. Safe at any time and on every instance at once: a record is taken by a conditional update.
  */
 export async function sweepOnce(
-  deps: PromotionDeps,
+  deps: SweepDeps,
   { isStopping = () => false }: { isStopping?(): boolean } = {},
 ): Promise<SweepCounts> {
   const counts: SweepCounts = { undone: 0, closed: 0, failed: 0 }
@@ -52,7 +54,7 @@ type SweepResult = keyof SweepCounts | 'taken-by-another'
  * Moves back whatever is under the permanent id. The second look does the same: with nothing to move it costs as much as a
  * look, and what a late call has promoted since is moved back at once.
  */
-async function sweepRecord(deps: PromotionDeps, record: MediaRecordDocument): Promise<SweepResult> {
+async function sweepRecord(deps: SweepDeps, record: MediaRecordDocument): Promise<SweepResult> {
   const token = randomUUID()
   const end = deadlineIn(recordTimeoutMs, deps.clock)
   if (!(await deps.records.takeDue(record, token))) return 'taken-by-another'
@@ -68,8 +70,7 @@ async function sweepRecord(deps: PromotionDeps, record: MediaRecordDocument): Pr
     await deps.records.close(record, token)
     return 'closed'
   }
-  // Taken from a holder who said nothing: what he has sent forward may land as late as what got no answer.
-  await deps.records.finishUndo(record._id, token, record.state === 'undone' ? undefined : 'forward')
+  await deps.records.finishUndo(record._id, token, undefined)
   deps.onPromotion('undone')
   return 'undone'
 }

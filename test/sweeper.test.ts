@@ -1,0 +1,359 @@
+import t, { type Test } from 'tap'
+import type { MediaRecordDocument } from '../src/collections.ts'
+import { Refusal } from '../src/errors.ts'
+import { type Claim, claimMedia, type Promotion, promoteMedia } from '../src/send-message/promote-media.ts'
+import { sendMessage } from '../src/send-message/send-message.ts'
+import { type SweepCounts, sweepOnce } from '../src/send-message/sweep-media.ts'
+import { undoPromotion } from '../src/send-message/undo-promotion.ts'
+import { codeOf, draft, startFeature } from './support/feature.ts'
+import { latch, letTimePass, promoted, promotionOf, recordOf, undoOf, whereIs } from './support/media.ts'
+import type { Person } from './support/people.ts'
+
+const feature = await startFeature(t)
+const { db, deps, storage } = feature
+const media = db.collection<MediaRecordDocument>('media')
+
+t.beforeEach(async () => {
+  storage.faults.clear()
+  await media.deleteMany({})
+})
+
+async function two(): Promise<[Person, Person]> {
+  return [await feature.person(), await feature.person()]
+}
+
+const of = (...ids: string[]) => ({ media: ids.map((publicId) => ({ publicId })) })
+
+async function claimed(alice: Person, bob: Person, ...ids: string[]): Promise<Claim> {
+  const claim = await claimMedia(deps, draft(alice, bob, of(...ids)))
+  if (claim instanceof Refusal) throw claim
+  return claim
+}
+
+/** As a process leaves it that is killed between the promotion and the commit. */
+async function promotedAndKilled(alice: Person, bob: Person, ...ids: string[]): Promise<Promotion> {
+  return await promoteMedia(deps, draft(alice, bob, of(...ids)), await claimed(alice, bob, ...ids))
+}
+
+/** A sweep when the time of these has come. */
+async function sweepLater(...ids: string[]): Promise<SweepCounts> {
+  await letTimePass(db, ...ids)
+  return await sweepOnce(deps)
+}
+
+/** The upload is where it was, and ends in a message when it is sent again. */
+async function isFree(t: Test, alice: Person, bob: Person, id: string): Promise<void> {
+  t.equal(whereIs(storage, id), 'temp')
+  t.equal(await codeOf(sendMessage(deps, draft(alice, bob, of(id)))), 'OK')
+  t.equal(whereIs(storage, id), 'messages')
+  t.equal((await recordOf(db, id))?.state, 'attached')
+}
+
+t.test('killed after the claim: the record is closed, after a look in an hour', async (t) => {
+  const [alice, bob] = await two()
+  const id = alice.uploads('image')
+  await claimed(alice, bob, id)
+
+  const tooEarly = await sweepOnce(deps)
+  const lease = await sweepLater(id)
+  const undone = await recordOf(db, id)
+  const quiet = await sweepLater(id)
+  const kept = await recordOf(db, id)
+  const hour = await sweepLater(id)
+
+  t.strictSame(tooEarly, { undone: 0, closed: 0, failed: 0 })
+  t.strictSame(lease, { undone: 1, closed: 0, failed: 0 })
+  t.match(undone, { state: 'undone', uncertain: 'forward' })
+  t.strictSame(quiet, { undone: 0, closed: 1, failed: 0 })
+  t.equal(kept?.state, 'undone')
+  t.notOk(kept?.uncertain)
+  t.ok((kept?.until?.getTime() ?? 0) > Date.now() + 3_500_000)
+  t.strictSame(hour, { undone: 0, closed: 1, failed: 0 })
+  t.equal(await recordOf(db, id), null)
+  await isFree(t, alice, bob, id)
+})
+
+t.test('killed after the promotion: moved back, in every type', async (t) => {
+  const [alice, bob] = await two()
+  const [image, video, file] = [alice.uploads('image'), alice.uploads('video'), alice.uploads('file')]
+  await promotedAndKilled(alice, bob, image, video, file)
+
+  const counts = await sweepLater(image, video, file)
+
+  t.strictSame(counts, { undone: 3, closed: 0, failed: 0 })
+  t.equal(whereIs(storage, video, 'video'), 'temp')
+  t.equal(whereIs(storage, file, 'raw'), 'temp')
+  await isFree(t, alice, bob, image)
+})
+
+t.test('killed after the promotion: its sender takes the record over, once the lease is over', async (t) => {
+  const [alice, bob] = await two()
+  const id = alice.uploads('image')
+  await promotedAndKilled(alice, bob, id)
+
+  const early = await codeOf(sendMessage(deps, draft(alice, bob, of(id))))
+  await letTimePass(db, id)
+  const late = await codeOf(sendMessage(deps, draft(alice, bob, of(id))))
+
+  t.equal(early, 'REQUEST_IN_PROGRESS')
+  t.equal(late, 'OK')
+  t.equal((await alice.sentTo(bob))[0]?.media[0]?.publicId, promoted(id))
+  t.equal(whereIs(storage, id), 'messages')
+})
+
+t.test(
+  'killed in the middle of an undo, before or after its call: moved back, and free at once',
+  async (t) => {
+    const [alice, bob] = await two()
+    const [before, after] = [alice.uploads('image'), alice.uploads('image')]
+    const { claim } = await promotedAndKilled(alice, bob, before, after)
+    const items = [before, after].map((id) => ({ id, uncertain: false }))
+    await deps.records.beginUndo(items, { held: claim, next: 'undoer' })
+    await deps.storage.rename('image', promoted(after), after, 1_000)
+
+    const barred = await codeOf(sendMessage(deps, draft(alice, bob, of(before))))
+    const tooEarly = await sweepOnce(deps)
+    const counts = await sweepLater(before, after)
+
+    t.equal(barred, 'REQUEST_IN_PROGRESS')
+    t.strictSame(tooEarly, { undone: 0, closed: 0, failed: 0 })
+    t.strictSame(counts, { undone: 2, closed: 0, failed: 0 })
+    await isFree(t, alice, bob, before)
+    await isFree(t, alice, bob, after)
+  },
+)
+
+t.test('an undo’s lease is as long as the quiet time', async (t) => {
+  const [alice, bob] = await two()
+  const id = alice.uploads('image')
+  const { claim } = await promotedAndKilled(alice, bob, id)
+
+  await deps.records.beginUndo([{ id, uncertain: false }], { held: claim, next: 'undoer' })
+
+  const lease = ((await recordOf(db, id))?.until?.getTime() ?? 0) - Date.now()
+  t.ok(lease > 80_000 && lease <= 90_000)
+})
+
+t.test('what is attached is never touched', async (t) => {
+  const [alice, bob] = await two()
+  const id = alice.uploads('image')
+  await sendMessage(deps, draft(alice, bob, of(id)))
+  const record = await recordOf(db, id)
+
+  const counts = await sweepLater(id)
+
+  t.strictSame(counts, { undone: 0, closed: 0, failed: 0 })
+  t.strictSame(await recordOf(db, id), record)
+  t.equal(whereIs(storage, id), 'messages')
+})
+
+t.test('a promotion that lands after its undo is undone by the second look', async (t) => {
+  const [alice, bob] = await two()
+  const id = alice.uploads('image')
+  const { until, open } = latch()
+  storage.faults.on(promotionOf(id), { kind: 'hold', until, when: 'before' }, { times: 1 })
+  // 0.3 s for the promotion: 6 s of a deadline are the commit's.
+  const refused = await codeOf(sendMessage(deps, draft(alice, bob, of(id), 6_300)))
+  const undone = await recordOf(db, id)
+
+  open()
+  await until
+  const landed = whereIs(storage, id)
+  const second = await sweepLater(id)
+  const third = await sweepLater(id)
+
+  t.equal(refused, 'MEDIA_PROMOTION_FAILED')
+  t.match(undone, { state: 'undone', uncertain: 'forward' })
+  t.equal(landed, 'messages')
+  t.strictSame(second, { undone: 1, closed: 0, failed: 0 })
+  t.strictSame(third, { undone: 0, closed: 1, failed: 0 })
+  await isFree(t, alice, bob, id)
+})
+
+t.test('an undo without an answer: nobody promotes before the second look', async (t) => {
+  const [alice, bob] = await two()
+  const id = alice.uploads('image')
+  const { until, open } = latch()
+  const promotion = await promotedAndKilled(alice, bob, id)
+  storage.faults.on(undoOf(id), { kind: 'hold', until, when: 'before' }, { times: 1 })
+  await undoPromotion(deps, promotion)
+  const undone = await recordOf(db, id)
+
+  const barred = await codeOf(sendMessage(deps, draft(alice, bob, of(id))))
+  await letTimePass(db, id)
+  const stillBarred = await codeOf(sendMessage(deps, draft(alice, bob, of(id))))
+  open()
+  await until
+  const counts = await sweepOnce(deps)
+
+  t.match(undone, { state: 'undone', uncertain: 'back' })
+  t.equal(barred, 'REQUEST_IN_PROGRESS')
+  t.equal(stillBarred, 'REQUEST_IN_PROGRESS')
+  t.strictSame(counts, { undone: 0, closed: 1, failed: 0 })
+  await isFree(t, alice, bob, id)
+})
+
+t.test('an undo of the sweeper’s own without an answer bars the upload, too', async (t) => {
+  const [alice, bob] = await two()
+  const id = alice.uploads('image')
+  await promotedAndKilled(alice, bob, id)
+  storage.faults.on(undoOf(id), { kind: 'reset-before' }, { times: 3 })
+
+  const first = await sweepLater(id)
+  const barred = await codeOf(sendMessage(deps, draft(alice, bob, of(id))))
+  const second = await sweepLater(id)
+
+  t.strictSame(first, { undone: 0, closed: 0, failed: 1 })
+  t.equal(barred, 'REQUEST_IN_PROGRESS')
+  t.strictSame(second, { undone: 1, closed: 0, failed: 0 })
+  t.equal((await recordOf(db, id))?.uncertain, 'forward')
+  await isFree(t, alice, bob, id)
+})
+
+t.test('an upload under the old name stays, and the older, promoted copy goes', async (t) => {
+  const [alice, bob] = await two()
+  const id = alice.uploads('image', 'holiday')
+  await promotedAndKilled(alice, bob, id)
+  alice.uploads('image', 'holiday')
+  const anew = storage.list().find(({ publicId }) => publicId === id)
+
+  const counts = await sweepLater(id)
+
+  t.strictSame(counts, { undone: 1, closed: 0, failed: 0 })
+  await isFree(t, alice, bob, id)
+  t.equal((await alice.sentTo(bob))[0]?.media[0]?.assetId, anew?.assetId)
+})
+
+t.test('an older copy that the storage does not destroy is tried again', async (t) => {
+  const [alice, bob] = await two()
+  const id = alice.uploads('image', 'holiday')
+  await promotedAndKilled(alice, bob, id)
+  alice.uploads('image', 'holiday')
+  const destroys = ({ action }: { action: string }) => action === 'destroy'
+  storage.faults.on(destroys, { kind: 'status', status: 401 }, { times: 1 })
+  storage.faults.on(destroys, { kind: 'wrong-answer', body: { result: 'maybe' } }, { times: 1 })
+  storage.faults.on(destroys, { kind: 'wrong-answer', body: { result: 'not found' } }, { times: 1 })
+
+  const refused = await sweepLater(id)
+  const unclear = await sweepLater(id)
+  const missing = await sweepLater(id)
+  const destroyed = await sweepLater(id)
+
+  t.strictSame(refused, { undone: 0, closed: 0, failed: 1 })
+  t.strictSame(unclear, { undone: 0, closed: 0, failed: 1 })
+  t.strictSame(missing, { undone: 1, closed: 0, failed: 0 })
+  t.strictSame(destroyed, { undone: 1, closed: 0, failed: 0 })
+  t.equal(whereIs(storage, id), 'temp')
+})
+
+t.test('two sweepers at once move everything back once', async (t) => {
+  const [alice, bob] = await two()
+  const ids = Array.from({ length: 10 }, () => alice.uploads('image'))
+  await promotedAndKilled(alice, bob, ...ids)
+  await letTimePass(db, ...ids)
+
+  const counts = await Promise.all([sweepOnce(deps), sweepOnce(deps), sweepOnce(deps)])
+
+  const undos = storage.requests.filter(
+    (call) => call.resourceType === 'image' && ids.some((id) => undoOf(id)(call)),
+  )
+  t.equal(
+    counts.reduce((sum, { undone }) => sum + undone, 0),
+    ids.length,
+  )
+  t.equal(undos.length, ids.length)
+  t.ok(ids.every((id) => whereIs(storage, id) === 'temp'))
+})
+
+t.test('a sweep takes every page, and no further record once the service stops', async (t) => {
+  const [alice] = await two()
+  const ids = Array.from({ length: 230 }, (_, index) => `temp/user_${alice.id.toHexString()}/${index}`)
+  const record = {
+    state: 'undone',
+    senderId: alice.id,
+    token: 'x',
+    until: new Date(0),
+    takenOver: false,
+  } as const
+  await media.insertMany(
+    ids.map((_id) => ({ _id, ...record })),
+    { writeConcern: { w: 'majority' } },
+  )
+
+  const stopping = await sweepOnce(deps, { isStopping: () => true })
+  const counts = await sweepOnce(deps)
+
+  t.strictSame(stopping, { undone: 0, closed: 0, failed: 0 })
+  t.strictSame(counts, { undone: 0, closed: 230, failed: 0 })
+  t.equal(await media.countDocuments(), 0)
+})
+
+t.test('what the storage refuses is tried later, and later each time, and blocks no other', async (t) => {
+  const [alice, bob] = await two()
+  const [stuck, ...others] = [alice.uploads('image'), alice.uploads('image'), alice.uploads('image')]
+  await promotedAndKilled(alice, bob, stuck, ...others)
+  const mend = storage.faults.on(undoOf(stuck), { kind: 'status', status: 403 })
+  const waits: number[] = []
+  const sweepAndWait = async (...ids: string[]): Promise<SweepCounts> => {
+    const counts = await sweepLater(...ids)
+    waits.push(Math.ceil((((await recordOf(db, stuck))?.until?.getTime() ?? 0) - Date.now()) / 1_000))
+    return counts
+  }
+
+  const first = await sweepAndWait(stuck, ...others)
+  const second = await sweepAndWait(stuck)
+  await sweepAndWait(stuck)
+  await sweepAndWait(stuck)
+  await sweepAndWait(stuck)
+  mend()
+  const mended = await sweepLater(stuck)
+
+  t.strictSame(first, { undone: 2, closed: 0, failed: 1 })
+  t.strictSame(second, { undone: 0, closed: 0, failed: 1 })
+  t.strictSame(waits, [15, 30, 60, 90, 90])
+  t.strictSame(mended, { undone: 1, closed: 0, failed: 0 })
+  t.notOk((await recordOf(db, stuck))?.failures)
+  await isFree(t, alice, bob, stuck)
+})
+
+t.test('the repeat of a refused undo is no second look, though there is nothing to move', async (t) => {
+  const [alice, bob] = await two()
+  const id = alice.uploads('image')
+  await promotedAndKilled(alice, bob, id)
+  storage.faults.on(undoOf(id), { kind: 'status', status: 403 }, { times: 3 })
+  await sweepLater(id)
+  await deps.storage.rename('image', promoted(id), id, 1_000)
+
+  const counts = await sweepLater(id)
+
+  t.strictSame(counts, { undone: 1, closed: 0, failed: 0 })
+  t.match(await recordOf(db, id), { state: 'undone', uncertain: 'forward' })
+})
+
+t.test('who was paused for longer than his lease sends the storage nothing', async (t) => {
+  const [alice, bob] = await two()
+  const id = alice.uploads('image')
+  const claim = await claimed(alice, bob, id)
+  const woken = { ...deps, clock: () => deps.clock() + 60_000 }
+  const before = storage.requests.length
+
+  const sent = draft(alice, bob, { ...of(id), deadline: { at: woken.clock() + 14_500 } })
+  const code = await codeOf(promoteMedia(woken, sent, claim))
+
+  t.equal(code, 'MEDIA_PROMOTION_FAILED')
+  t.equal(storage.requests.length, before)
+  t.equal((await recordOf(db, id))?.state, 'promoting')
+})
+
+t.test('who lost his record to a sweeper undoes nothing', async (t) => {
+  const [alice, bob] = await two()
+  const id = alice.uploads('image')
+  const promotion = await promotedAndKilled(alice, bob, id)
+  await sweepLater(id)
+  await sendMessage(deps, draft(alice, bob, of(id)))
+
+  await undoPromotion(deps, promotion)
+
+  t.equal(whereIs(storage, id), 'messages')
+  t.equal((await recordOf(db, id))?.state, 'attached')
+})
