@@ -83,34 +83,6 @@ t.test('a body that is no JSON in UTF-8 is refused', async (t) => {
   t.same(answers, each(answers, '400 INVALID_JSON'))
 })
 
-t.test('a userId that is no id is refused, whatever it is made of', async (t) => {
-  const answers = await outcomes({
-    empty: userId(''),
-    short: userId(bobId.slice(1)),
-    long: userId(`${bobId}0`),
-    'another letter': userId(`${bobId.slice(1)}g`),
-    '12 characters': userId('twelve-bytes'),
-    '10,000 characters': userId('a'.repeat(10_000)),
-    '10,000 characters, encoded': userId('%61'.repeat(3_333)),
-    'a dot': userId('.'),
-    'two dots': userId('..'),
-    'two dots, encoded': userId('%2e%2e'),
-    'a slash, encoded': userId(`${bobId}%2F`),
-    'a line end after it': userId(`${bobId}%0A`),
-    'a space before it': userId(`%20${bobId}`),
-    'U+0000': userId('%00'),
-    'an emoji': userId('%F0%9F%98%80'),
-    'a cut character': userId('%F0%9F'),
-    'no hexadecimal digits': userId('%zz'),
-    'a lone percent sign': userId(`${bobId}%`),
-    'a colon': userId(':userId'),
-    'an operator': userId('[$ne]=x'),
-    'a query without an id': userId('?userId=x'),
-  })
-
-  t.same(answers, each(answers, '400 INVALID_USER_ID'))
-})
-
 t.test('of a body, each field at fault is named by its JSON Pointer', async (t) => {
   const item = { publicId: 'a' }
 

@@ -21,6 +21,8 @@ export interface Talk {
 export interface TalkOptions {
   /** Ends once so many answers are there; else when the service closes the connection. */
   answers?: number
+  /** Reads nothing before everything is written, as simple clients do. */
+  readsLate?: boolean
 }
 
 /** What `fetch` would not send: any header or none, and any bytes at all. Each answer is checked like the others. */
@@ -73,11 +75,15 @@ export function createWire(t: Test, { url, db, conformance }: Service): Wire {
         body: bytes,
       })
     },
-    async talk(bytes, { answers: wanted = Number.POSITIVE_INFINITY } = {}) {
+    async talk(bytes, { answers: wanted = Number.POSITIVE_INFINITY, readsLate = false } = {}) {
       const socket = connect({ port: Number(port), host: '127.0.0.1' })
+      const heard = hear(socket, wanted)
+      if (readsLate) socket.pause()
       for (const chunk of [bytes].flat()) socket.write(chunk)
-      const { raw, closed } = await hear(socket, wanted)
-      return { answers: answersIn(raw).map((answer) => checked('POST', '/', answer)), closed }
+      socket.write('', () => socket.resume())
+      const { raw, closed } = await heard
+      const pathOf = ({ status }: { status: number }) => (status === 200 ? '/message/send/someone' : '/')
+      return { answers: answersIn(raw).map((answer) => checked('POST', pathOf(answer), answer)), closed }
     },
     async stored() {
       const count = (name: string): Promise<number> => db.collection(name).countDocuments()
@@ -96,6 +102,41 @@ export async function outcomes(asked: Record<string, Promise<Answer>>): Promise<
   const entries = Object.entries(asked)
   const answers = await Promise.all(entries.map(([, answer]) => answer))
   return Object.fromEntries(entries.map(([name], index) => [name, outcomeOf(answers[index])]))
+}
+
+export const json = '{"content":"hi","type":"text"}'
+
+export interface RequestBytes {
+  line: string
+  token: string
+  host?: string[]
+  length?: string[]
+  more?: string[]
+  body?: string
+}
+
+/** The bytes of a right request of the send call, but for what is told. */
+export function requestBytes({
+  line,
+  token,
+  host = ['Host: service'],
+  length = [`Content-Length: ${json.length}`],
+  more = [],
+  body = json,
+}: RequestBytes): string {
+  const fields = [
+    ...host,
+    `Authorization: Bearer ${token}`,
+    'Content-Type: application/json',
+    ...length,
+    ...more,
+  ]
+  return `${[line, ...fields].join('\r\n')}\r\n\r\n${body}`
+}
+
+/** The outcomes of all that was answered on a connection, and who ended it. */
+export function course({ answers, closed }: Talk): string {
+  return [...answers.map(outcomeOf), closed ? 'closed' : 'open'].join(', ')
 }
 
 /** The same outcome under each of the names, and others where they are told. */
