@@ -23,6 +23,8 @@ export interface TalkOptions {
   answers?: number
   /** Reads nothing before everything is written, as simple clients do. */
   readsLate?: boolean
+  /** Says that nothing more will come. */
+  halfCloses?: boolean
 }
 
 /** What `fetch` would not send: any header or none, and any bytes at all. Each answer is checked like the others. */
@@ -75,12 +77,16 @@ export function createWire(t: Test, { url, db, conformance }: Service): Wire {
         body: bytes,
       })
     },
-    async talk(bytes, { answers: wanted = Number.POSITIVE_INFINITY, readsLate = false } = {}) {
-      const socket = connect({ port: Number(port), host: '127.0.0.1' })
+    async talk(
+      bytes,
+      { answers: wanted = Number.POSITIVE_INFINITY, readsLate = false, halfCloses = false } = {},
+    ) {
+      const socket = connect({ port: Number(port), host: '127.0.0.1', allowHalfOpen: halfCloses })
       const heard = hear(socket, wanted)
       if (readsLate) socket.pause()
       for (const chunk of [bytes].flat()) socket.write(chunk)
       socket.write('', () => socket.resume())
+      if (halfCloses) socket.end()
       const { raw, closed } = await heard
       const pathOf = ({ status }: { status: number }) => (status === 200 ? '/message/send/someone' : '/')
       return { answers: answersIn(raw).map((answer) => checked('POST', pathOf(answer), answer)), closed }
