@@ -3,6 +3,7 @@ import { createCleanUp } from './demo/clean-up.ts'
 import { sentenceOf } from './demo/failure.ts'
 import { createPaint } from './demo/paint.ts'
 import { runDemo } from './demo/run.ts'
+import type { Stage } from './demo/stage.ts'
 
 // npm run demo. A database, a storage, the service, some people: shows what the service answers, and stays up.
 
@@ -28,7 +29,7 @@ async function main(): Promise<number> {
       const faults = await runDemo({
         env: process.env,
         say,
-        progress: process.stdout.isTTY ? drawProgress : undefined,
+        progress: createProgress(),
         paint,
         logTo: process.stderr,
         stopping,
@@ -54,11 +55,20 @@ function say(line: string): void {
   process.stdout.write(`${line}\n`)
 }
 
-/** On one line, which the next one replaces. */
-function drawProgress(doneBytes: number, totalBytes: number): void {
-  const megabytes = (bytes: number): string => `${(bytes / 1e6).toFixed(1)} MB`
-  const end = doneBytes < totalBytes ? '' : '\n'
-  process.stdout.write(`\r  ${megabytes(doneBytes)} of ${megabytes(totalBytes)}${end}`)
+/** On a terminal one line that changes, elsewhere a line every tenth. */
+function createProgress(): Stage['progress'] {
+  let tenthsTold = 0
+  return (doneBytes, totalBytes) => {
+    const line = `mongod: ${megabytes(doneBytes)} of ${megabytes(totalBytes)}`
+    const tenths = Math.floor((10 * doneBytes) / totalBytes)
+    if (process.stdout.isTTY) process.stdout.write(`\r${line}${doneBytes < totalBytes ? '' : '\n'}`)
+    else if (tenths > tenthsTold) say(line)
+    tenthsTold = tenths
+  }
+}
+
+function megabytes(bytes: number): string {
+  return `${(bytes / 1e6).toFixed(1)} MB`
 }
 
 /** Aborted by the first signal; the second ends the process at once, and what it has started ends by itself. */

@@ -3,6 +3,9 @@ import { findMongod } from '../mongod.ts'
 import { startReplicaSet } from '../replica-set.ts'
 import type { Stage } from './stage.ts'
 
+// Again and again, because one may be about to start.
+const endChildrenEveryMs = 100
+
 /** A replica set of the demo's own, from whatever mongod can be found or fetched. Gives its URI. */
 export async function startOwnDatabase(stage: Stage): Promise<string> {
   const binary = await findUnlessStopped(stage)
@@ -16,11 +19,15 @@ export async function startOwnDatabase(stage: Stage): Promise<string> {
  * next line that it wants to say, on the way out of which it removes what it has begun.
  */
 async function findUnlessStopped({ env, say, progress, stopping }: Stage): Promise<string> {
-  const onStop = (): void => void endChildren()
+  let ending: NodeJS.Timeout | undefined
+  const onStop = (): void => {
+    ending = setInterval(endChildren, endChildrenEveryMs)
+  }
   stopping.addEventListener('abort', onStop)
   try {
     return await findMongod({
       env,
+      // Told at any time, so nothing may be thrown there.
       progress,
       say: (line) => {
         stopping.throwIfAborted()
@@ -29,6 +36,7 @@ async function findUnlessStopped({ env, say, progress, stopping }: Stage): Promi
     })
   } finally {
     stopping.removeEventListener('abort', onStop)
+    clearInterval(ending)
   }
 }
 

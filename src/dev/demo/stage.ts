@@ -4,8 +4,8 @@ import type { CleanUp } from './clean-up.ts'
 export interface Stage {
   env: NodeJS.ProcessEnv
   say(line: string): void
-  /** Of a download, where a terminal can draw it. */
-  progress: ((doneBytes: number, totalBytes: number) => void) | undefined
+  /** Of a download. */
+  progress(doneBytes: number, totalBytes: number): void
   /** Aborted by Ctrl-C. */
   stopping: AbortSignal
   atEnd: CleanUp['add']

@@ -64,7 +64,7 @@ export async function openStorage(given: string | undefined, stage: Stage): Prom
   }
   const standIn = await startCloudinary()
   stage.atEnd('the stand-in for Cloudinary', standIn.close)
-  stage.say(`Cloudinary: a stand-in at ${standIn.baseUrl}`)
+  stage.say(`stand-in: at ${standIn.baseUrl}`)
   return { cloudinaryUrl: standIn.cloudinaryUrl, described: `${standIn.baseUrl} (a stand-in)` }
 }
 
@@ -86,25 +86,31 @@ export async function createUploader(
     timeout: callTimeoutMs,
   } as UploadApiOptions
 
-  const uploads: { userId: string; name: string; options: UploadApiOptions }[] = []
+  const uploads: { publicIds: string[]; options: UploadApiOptions; made: boolean }[] = []
+  const folders = new Set<string>()
   stage.atEnd('the uploads at Cloudinary', async () => {
-    const removed = await Promise.allSettled(
-      uploads.flatMap(({ userId, name, options }) =>
-        foldersOf(userId).map((folder) => cloudinary.uploader.destroy(`${folder}/${name}`, options)),
-      ),
-    )
-    const folders = new Set(uploads.flatMap(({ userId }) => foldersOf(userId)))
+    // Those without an answer, too: they may have arrived.
+    const removals = uploads.map(async ({ publicIds, options, made }) => {
+      const calls = publicIds.map((publicId) => cloudinary.uploader.destroy(publicId, options))
+      const isRemoved = (await Promise.allSettled(calls)).every(({ status }) => status === 'fulfilled')
+      return isRemoved || !made
+    })
+    const isAllRemoved = (await Promise.all(removals)).every(Boolean)
     // Takes empty ones only. Accounts whose folders are no part of the ids have none of that name.
     await Promise.allSettled([...folders].map((folder) => cloudinary.api.delete_folder(folder, account)))
-    if (removed.some(({ status }) => status === 'rejected')) throw new Error('some are left')
+    if (!isAllRemoved) throw new Error('some uploads are left')
   })
 
   return async (userId, { name, resourceType, mediaType, bytes }) => {
+    const [temporary, permanent] = foldersOf(userId)
+    const publicId = `${temporary}/${name}`
     const options = { ...account, resource_type: resourceType, type: 'upload' }
-    uploads.push({ userId, name, options })
-    const publicId = `${foldersOf(userId)[0]}/${name}`
+    const upload = { publicIds: [publicId, `${permanent}/${name}`], options, made: false }
+    uploads.push(upload)
+    folders.add(temporary).add(permanent)
     const data = `data:${mediaType};base64,${bytes.toString('base64')}`
     await cloudinary.uploader.upload(data, { ...options, public_id: publicId }).catch(refuseUpload)
+    upload.made = true
     return publicId
   }
 }
