@@ -23,7 +23,7 @@ export function showClosing({ app, cast, serviceUrl, mongodbUri, storage, paint,
   }
   section(
     '── People',
-    [alice, bob, carol, dave].map((it) => `   ${it.name.padEnd(6)}${it.userId}  ${it.about}`),
+    [alice, bob, carol, dave].map((it) => `   ${it.name.padEnd(7)}${it.userId}  ${it.about}`),
   )
   section('── Their tokens, valid for a day, and a line to paste', [
     ...[alice, bob, carol, dave].map(({ name, token }) => `export ${name.toUpperCase()}=${token}`),
@@ -37,10 +37,10 @@ export function showClosing({ app, cast, serviceUrl, mongodbUri, storage, paint,
   ])
   const pages = ['/docs', '/openapi.yaml', '/metrics'].filter((url) => app.hasRoute({ method: 'GET', url }))
   section('── Addresses', [
-    `   service      ${serviceUrl}`,
-    ...pages.map((path) => `   ${path.padEnd(13)}${serviceUrl}${path}`),
-    `   Cloudinary   ${storage}`,
-    `   MongoDB      ${withoutPassword(mongodbUri)}`,
+    `   service       ${serviceUrl}`,
+    ...pages.map((path) => `   ${path.padEnd(14)}${serviceUrl}${path}`),
+    `   Cloudinary    ${storage}`,
+    `   MongoDB       ${withoutPassword(mongodbUri)}`,
   ])
   say('')
   say(paint.title('Ctrl-C stops and removes everything.'))
