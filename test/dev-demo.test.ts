@@ -23,10 +23,6 @@ const withCurl = { skip: spawnSync('curl', ['--version']).status === 0 ? false :
 const shownWithin = { timeoutMs: 60_000 }
 const goneWithin = { timeoutMs: 15_000 }
 
-// Those that only wait for a sentence do so side by side; one of them needs 10 s.
-t.jobs = 4
-const sideBySide = { buffered: true }
-
 const outcomes = [
   'A text → 200 OK',
   'A picture → 200 OK',
@@ -173,7 +169,7 @@ t.test('another answer than expected is named, and the end is 1', async (t) => {
   t.strictSame(cloud.list(), [])
 })
 
-t.test('a PORT that is in use is told in one sentence', sideBySide, async (t) => {
+t.test('a PORT that is in use is told in one sentence', async (t) => {
   const port = await busyPort(t)
 
   const demo = await startDemo(t, { PORT: String(port) })
@@ -182,7 +178,7 @@ t.test('a PORT that is in use is told in one sentence', sideBySide, async (t) =>
   t.equal(demo.stderr(), `PORT ${port} is in use: set another one, or 0 for any that is free.\n`)
 })
 
-t.test('wrong variables are told in one sentence, with no secret', sideBySide, async (t) => {
+t.test('wrong variables are told in one sentence, with no secret', async (t) => {
   const demo = await startDemo(t, { PORT: 'x', MONGODB_URI: 'mongodb://ann:secret@host' })
 
   t.strictSame(await demo.ended, { code: 1, signal: null })
@@ -190,14 +186,14 @@ t.test('wrong variables are told in one sentence, with no secret', sideBySide, a
   t.notMatch(demo.stderr(), 'secret')
 })
 
-t.test('a mongod that is not there is told in one sentence', sideBySide, async (t) => {
+t.test('a mongod that is not there is told in one sentence', async (t) => {
   const demo = await startDemo(t, { MONGOMS_SYSTEM_BINARY: '/nowhere/mongod', PORT: '0' })
 
   t.strictSame(await demo.ended, { code: 1, signal: null })
   t.equal(demo.stderr(), 'MONGOMS_SYSTEM_BINARY names /nowhere/mongod, which is not an executable file.\n')
 })
 
-t.test('a database that does not answer is told in one sentence', sideBySide, async (t) => {
+t.test('a database that does not answer is told in one sentence', async (t) => {
   const demo = await startDemo(t, { MONGODB_URI: 'mongodb://ann:secret@127.0.0.1:1/chat', PORT: '0' })
 
   t.strictSame(await demo.ended, { code: 1, signal: null })
