@@ -157,6 +157,7 @@ t.test('paths and methods that are not there are told, without a token', async (
     everything: ask('OPTIONS', '*'),
     'another scheme': ask('POST', `ftp://service${path}`),
     'an origin alone': ask('GET', 'http://service'),
+    'no file of the page': ask('GET', '/docs/static/x'),
   })
   t.same(missing, each(missing, '404 ROUTE_NOT_FOUND'))
 

@@ -1,6 +1,9 @@
 import { once } from 'node:events'
 import { connect, type Socket } from 'node:net'
+import Fastify from 'fastify'
 import t from 'tap'
+import { httpOptions } from '../src/plugins/http.ts'
+import refusals from '../src/plugins/refusals.ts'
 import { eventually } from './support/eventually.ts'
 import { startService } from './support/service.ts'
 import {
@@ -77,6 +80,24 @@ t.test('a client that goes away in the middle of its body is no defect', async (
   const log = (): string => service.logs.slice(logged).join('')
   await eventually(() => log().includes('"code":"MALFORMED_REQUEST"'))
   t.notMatch(log(), 'defect')
+})
+
+t.test('a defect is answered without a word of its cause', async (t) => {
+  const app = Fastify(httpOptions)
+  t.teardown(() => app.close())
+  await app.register(refusals)
+  app.get('/defect', () => {
+    throw new Error('mongodb://user:password@host', { cause: 'a query' })
+  })
+
+  const answer = await app.inject('/defect')
+
+  const { code, requestId, ...rest } = answer.json()
+  t.equal(answer.statusCode, 500)
+  t.equal(code, 'INTERNAL_ERROR')
+  t.equal(requestId, answer.headers['x-request-id'])
+  t.same(Object.keys(rest), ['success', 'message', 'timestamp'])
+  t.notMatch(answer.body, /mongodb|query/)
 })
 
 t.test('a reset after CONNECT, or after garbage, leaves the service running', async (t) => {

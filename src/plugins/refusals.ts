@@ -77,7 +77,7 @@ export function routableUrl({ url = '/' }: IncomingMessage): string {
   }
 }
 
-/** RFC 9112, section 3.2, and RFC 9110, section 10.1.1. Node’s own checks are off, or have no body. */
+/** RFC 9112, section 3.2, and RFC 9110, section 10.1.1. Node's own checks are off, or have no body. */
 function unacceptable({ httpVersion, headers, rawHeaders }: IncomingMessage): Refusal | undefined {
   // Node's parser lets 0.9 and 2.0 pass.
   if (httpVersion !== '1.1' && httpVersion !== '1.0') return new MalformedRequest()
@@ -116,7 +116,8 @@ function unroutable(request: FastifyRequest, methodsAt: MethodsAt): Refusal {
 }
 
 function pathOf(target: string): string {
-  return target.split('?', 1)[0] ?? ''
+  const [path = ''] = target.split('?', 1)
+  return path
 }
 
 function asRefusal(error: FastifyError, request: FastifyRequest): Refusal {

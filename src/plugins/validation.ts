@@ -77,18 +77,24 @@ function pointer(parent: string, name: unknown): string {
 }
 
 interface UniqueItemsValidator {
-  (unique: boolean, items: unknown[], schema?: unknown, context?: { instancePath: string }): boolean
+  (isUnique: boolean, items: unknown[], schema?: unknown, context?: { instancePath: string }): boolean
   errors?: object[]
 }
 
-const uniqueItems: UniqueItemsValidator = (unique, items, _schema, context) => {
+/** No schema has `uniqueItems: false`, and none has it on anything but media references. */
+const uniqueItems: UniqueItemsValidator = (
+  _isUnique,
+  items,
+  _schema,
+  { instancePath } = { instancePath: '' },
+) => {
   const seen = new Set<string>()
   const errors: object[] = []
-  for (const [index, item] of unique ? items.entries() : []) {
+  for (const [index, item] of items.entries()) {
     const id = publicIdOf(item)
     if (id === undefined) continue
     if (seen.has(id)) {
-      const path = `${context?.instancePath ?? ''}/${index}/publicId`
+      const path = `${instancePath}/${index}/publicId`
       errors.push({
         keyword: 'uniqueItems',
         instancePath: path,
