@@ -114,6 +114,16 @@ t.test('a reset after CONNECT, or after garbage, leaves the service running', as
   t.equal((await wire.ask({ method: 'GET', path: '/health/live' })).status, 200)
 })
 
+t.test('a reset after CONNECT, while an answer is due, leaves the service running', async (t) => {
+  const { client, theirs } = await halfOpen(`${bytes()}CONNECT service:80 HTTP/1.1\r\nHost: service\r\n\r\n`)
+  await once(service.app.server, 'connect')
+
+  client.resetAndDestroy()
+
+  await closeOf(theirs)
+  t.equal((await wire.ask({ method: 'GET', path: '/health/live' })).status, 200)
+})
+
 t.test('who is slow is answered and cut off', { timeout: 20_000 }, async (t) => {
   const body = '{"content":'
   const [drip, hanging] = [

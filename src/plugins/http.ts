@@ -70,26 +70,33 @@ type HttpSocket = Socket & {
   parser?: { incoming?: IncomingMessage | null } | null
 }
 
+const refused = new WeakSet<Socket>()
+
 function refuse(socket: HttpSocket, refusal: Refusal, log: FastifyBaseLogger): void {
-  // Refused already, or gone: after the first fault there is one with whatever else comes in.
-  if (!socket.writable) return
-
-  // A request that arrived whole before the bytes that are wrong keeps its answer: a 400 in its place would say that
-  // nothing was stored.
-  const { _httpMessage: due, parser } = socket
-  if (due?.req.complete) {
-    due.once('close', () => setImmediate(refuse, socket, refusal, log))
-    return
-  }
-
+  // After the first fault there is one with whatever else comes in.
+  if (refused.has(socket)) return
+  refused.add(socket)
   // Node leaves none on the socket of a CONNECT, and a reset would end the process.
   socket.on('error', () => {})
-  // What arrives too late or in pieces may be the rest of a request that has its answer already.
-  const isAnswered = !due && parser?.incoming?.complete === false
-  socket.end(isAnswered ? '' : rawAnswer(refusal, socket, log))
-  socket.resume()
-  const timer = setTimeout(() => socket.destroy(), lingerMs)
-  socket.once('close', () => clearTimeout(timer))
+  whenAnswered(socket, () => {
+    if (!socket.writable) return
+    // What arrives too late or in pieces may be the rest of a request that has its answer already.
+    const isAnswered = !socket._httpMessage && socket.parser?.incoming?.complete === false
+    socket.end(isAnswered ? '' : rawAnswer(refusal, socket, log))
+    socket.resume()
+    const timer = setTimeout(() => socket.destroy(), lingerMs)
+    socket.once('close', () => clearTimeout(timer))
+  })
+}
+
+/**
+ * A request that arrived whole before the bytes that are wrong keeps its answer: a 400 in its place would say that
+ * nothing was stored.
+ */
+function whenAnswered(socket: HttpSocket, then: () => void): void {
+  const { _httpMessage: due } = socket
+  if (!due?.req.complete) then()
+  else due.once('close', () => setImmediate(whenAnswered, socket, then))
 }
 
 function rawAnswer(refusal: Refusal, socket: Socket, log: FastifyBaseLogger): string {
