@@ -2,7 +2,6 @@ import type { FastifyPluginAsync } from 'fastify'
 import { Overloaded } from '../errors.ts'
 import { monotonicMs } from '../lib/deadline.ts'
 import { createGate } from '../lib/gate.ts'
-import { runEvery } from '../lib/run-every.ts'
 import { type Committed, createCommitter } from './commit.ts'
 import type { Draft } from './draft.ts'
 import { createKnownChats } from './known-chats.ts'
@@ -11,13 +10,11 @@ import { createMeters } from './meters.ts'
 import { releaseLater } from './release-later.ts'
 import { registerRoute } from './route.ts'
 import { type SendMessageDeps, sendMessage } from './send-message.ts'
-import { sweepOnce } from './sweep-media.ts'
+import { keepSweeping } from './sweep-media.ts'
 
 // Apart, so that a storage that hangs costs no text its place. The contract: never fewer than 2,048.
 const textsInFlight = { itemsMax: 4_096, bytesMax: 96 * 1024 * 1024 }
 const mediaInFlight = { itemsMax: 2_048, bytesMax: 64 * 1024 * 1024 }
-// The contract's two minutes hold a lease (60 s) or a quiet time (90 s), this, and the calls for a record (8 s).
-const sweepIntervalMs = 15_000
 
 /** The feature: wires its steps, registers the route, sweeps, and waits on close for what it holds. */
 const sendMessageFeature: FastifyPluginAsync = async (app) => {
@@ -58,13 +55,8 @@ const sendMessageFeature: FastifyPluginAsync = async (app) => {
   })
   app.addReadinessCheck(() => (texts.isFull || media.isFull ? new Overloaded() : undefined))
 
-  const sweeper = runEvery(sweepIntervalMs, async () => {
-    try {
-      meters.onSweep(await sweepOnce(deps, { isStopping: app.isClosing }))
-    } catch (err) {
-      app.log.warn({ err: nameOf(err) }, 'the media sweep failed')
-    }
-  })
+  const { log, isClosing } = app
+  const sweeper = keepSweeping(deps, { onSweep: meters.onSweep, log }, { isStopping: isClosing })
   app.addHook('onClose', async () => {
     await sweeper.stop()
     await release.stop()
@@ -76,9 +68,4 @@ export default sendMessageFeature
 /** Bytes that a draft holds, about: two for each character, and what is around it. */
 function sizeOf({ content, mediaIds }: Draft): number {
   return 1_024 + 2 * (content.length + mediaIds.reduce((sum, id) => sum + id.length, 0))
-}
-
-/** The name only: the database's own words can hold addresses and keys. */
-function nameOf(error: unknown): string {
-  return error instanceof Error ? error.name : typeof error
 }

@@ -1,3 +1,4 @@
+import { monotonicMs } from '../lib/deadline.ts'
 import { runEvery } from '../lib/run-every.ts'
 import { leaseMs, type MediaRecords } from './media-records.ts'
 
@@ -15,7 +16,10 @@ interface Release {
  * Ends the leases of requests that could not say what became of them, as soon as the database answers. Without it, a
  * client that repeats after `DATABASE_UNAVAILABLE` would hear `REQUEST_IN_PROGRESS` until the lease ends by itself.
  */
-export function releaseLater(records: Pick<MediaRecords, 'release'>): {
+export function releaseLater(
+  records: Pick<MediaRecords, 'release'>,
+  clock: () => number = monotonicMs,
+): {
   add(ids: readonly string[], claim: string): void
   stop(): Promise<void>
 } {
@@ -23,7 +27,7 @@ export function releaseLater(records: Pick<MediaRecords, 'release'>): {
 
   /** Until the first that fails: what a database that does not answer is asked, it is asked once. */
   async function releaseAll(): Promise<void> {
-    waiting = waiting.filter(({ pointlessAt }) => performance.now() < pointlessAt)
+    waiting = waiting.filter(({ pointlessAt }) => clock() < pointlessAt)
     try {
       for (let next = waiting[0]; next; next = waiting[0]) {
         await records.release(next.ids, next.claim)
@@ -37,7 +41,7 @@ export function releaseLater(records: Pick<MediaRecords, 'release'>): {
   const loop = runEvery(intervalMs, releaseAll)
   return {
     add(ids, claim) {
-      waiting.push({ ids, claim, pointlessAt: performance.now() + leaseMs })
+      waiting.push({ ids, claim, pointlessAt: clock() + leaseMs })
     },
     async stop() {
       await loop.stop()

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import type { MediaRecordDocument } from '../collections.ts'
 import { deadlineIn } from '../lib/deadline.ts'
+import { type Repeated, runEvery } from '../lib/run-every.ts'
 import { resourceTypes } from '../plugins/asset-storage.ts'
 import type { PromotionDeps } from './promote-media.ts'
 import { moveBack } from './undo-promotion.ts'
@@ -21,6 +22,25 @@ const recordsMax = 100
 const concurrencyMax = 4
 // Shorter than the lease that each record is taken with, so that no call outlives it.
 const recordTimeoutMs = 8_000
+
+// The contract's two minutes hold a lease (60 s) or a quiet time (90 s), this, and the calls for a record (8 s).
+const sweepIntervalMs = 15_000
+
+export interface SweepEvents {
+  onSweep(counts: SweepCounts): void
+  log: { warn(fields: object, message: string): void }
+}
+
+/** Sweeps until it is stopped. A failure ends one sweep only: the next one finds all that is left again. */
+export function keepSweeping(
+  deps: SweepDeps,
+  { onSweep, log }: SweepEvents,
+  { intervalMs = sweepIntervalMs, ...options }: { intervalMs?: number; isStopping?(): boolean } = {},
+): Repeated {
+  // The name only: the database's own words can hold addresses and keys.
+  const onError = (error: Error): void => log.warn({ err: error.name }, 'the media sweep failed')
+  return runEvery(intervalMs, () => sweepOnce(deps, options).then(onSweep, onError))
+}
 
 /**
  * One look at what was left: promotions whose request or process died, and undone ones for which a late call could have

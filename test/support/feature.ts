@@ -24,12 +24,14 @@ export interface Feature {
   person(): Promise<Person>
   /** Lets commands of this client fail, of nobody else's; ends with the test. */
   failCommand(t: Test, failCommands: string[], how: Record<string, unknown>, times?: number): Promise<void>
+  /** Ends it earlier. */
+  mendCommands(): Promise<void>
 }
 
 export async function startFeature(t: Test, options: MongoClientOptions = {}): Promise<Feature> {
   const uri = await databaseUri(`_${randomBytes(4).toString('hex')}`)
   const appName = `tests ${randomBytes(8).toString('hex')}`
-  const client = new MongoClient(uri, { appName, ...options })
+  const client = new MongoClient(uri, { appName, heartbeatFrequencyMS: 1_000, ...options })
   const db = client.db()
   await ensureOwnCollections(db)
   await ensureBlocksIndex(db, (error) => t.error(error))
@@ -60,6 +62,9 @@ export async function startFeature(t: Test, options: MongoClientOptions = {}): P
     commit: createCommitter(commitDeps).commit,
   }
   const conformance = { check() {} }
+  const failPoint = async (mode: unknown, data: object = {}): Promise<void> => {
+    await client.db('admin').command({ configureFailPoint: 'failCommand', mode, data })
+  }
   const { person } = createPeople({ url: '', db, storage, conformance })
   return {
     client,
@@ -69,11 +74,10 @@ export async function startFeature(t: Test, options: MongoClientOptions = {}): P
     commitDeps,
     person,
     async failCommand(test, failCommands, how, times) {
-      const mode = times === undefined ? 'alwaysOn' : { times }
-      const data = { failCommands, appName, ...how }
-      test.teardown(() => client.db('admin').command({ configureFailPoint: 'failCommand', mode: 'off' }))
-      await client.db('admin').command({ configureFailPoint: 'failCommand', mode, data })
+      test.teardown(() => failPoint('off'))
+      await failPoint(times === undefined ? 'alwaysOn' : { times }, { failCommands, appName, ...how })
     },
+    mendCommands: () => failPoint('off'),
   }
 }
 
