@@ -261,6 +261,19 @@ t.test(
   },
 )
 
+t.test('a commit that failed leaves nothing locked', async (t) => {
+  const [alice, bob] = await two()
+  const { commit } = committer()
+  await feature.failCommand(t, ['commitTransaction'], { errorCode: 9999 })
+  const failed = await codeOf(commit(draft(alice, bob, { key: 'k' })))
+  await feature.mendCommands()
+
+  // The server itself would end the transaction only after its lifetime, a minute by default.
+  const repeat = await codeOf(commit(draft(alice, bob, { key: 'k' }, 3_000)))
+
+  t.strictSame([failed, repeat], ['INTERNAL_ERROR', 'OK'])
+})
+
 t.test('while another transaction holds a key, only who shares it waits', async (t) => {
   const [alice, bob] = await two()
   const { commit } = committer()

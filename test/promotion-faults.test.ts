@@ -1,7 +1,11 @@
+import { once } from 'node:events'
+import { createServer } from 'node:http'
+import Fastify from 'fastify'
 import t, { type Test } from 'tap'
 import type { Fault } from '../src/dev/cloudinary/faults.ts'
+import cloudinary from '../src/plugins/cloudinary.ts'
 import { eventually } from './support/eventually.ts'
-import { letTimePass, picture, promotionOf, recordOf, undoOf, whereIs } from './support/media.ts'
+import { letTimePass, picture, promoted, promotionOf, recordOf, undoOf, whereIs } from './support/media.ts'
 import type { Answer, Person } from './support/people.ts'
 import { startService } from './support/service.ts'
 
@@ -111,6 +115,30 @@ t.test('an upload that is not there is named, and goes through once it is', asyn
   )
   t.strictSame(failed.places, ['temp', '', 'temp'])
   t.equal(again.answer.status, 200)
+})
+
+t.test('a page of a proxy’s is no answer about an asset, whatever its status', async (t) => {
+  const proxy = createServer((_request, response) => response.writeHead(404).end('<html>Not found</html>'))
+  await once(proxy.listen(0, '127.0.0.1'), 'listening')
+  const { port } = proxy.address() as { port: number }
+  const app = Fastify()
+  t.teardown(() => app.close())
+  t.teardown(() => proxy.close())
+  const uploadPrefix = `http://127.0.0.1:${port}`
+  await app.register(cloudinary, { cloudName: 'demo', apiKey: 'key', apiSecret: 'secret', uploadPrefix })
+  await app.ready()
+
+  const answer = await app.storage.rename('image', 'temp/x', 'messages/x', 5_000)
+
+  t.strictSame(answer, { kind: 'unanswered' })
+})
+
+t.test('an answer that lacks what a message needs is none', async (t) => {
+  const { ids, send } = await sending()
+  const body = { public_id: promoted(ids[1]), asset_id: 'x', secure_url: 'https://x' }
+  storage.faults.on(promotionOf(ids[1]), { kind: 'wrong-answer', body })
+
+  refusedAndUndone(t, await send())
 })
 
 t.test('every item that failed is named', async (t) => {

@@ -232,15 +232,18 @@ t.test('an older copy that the storage does not destroy is tried again', async (
   const destroys = ({ action }: { action: string }) => action === 'destroy'
   storage.faults.on(destroys, { kind: 'status', status: 401 }, { times: 1 })
   storage.faults.on(destroys, { kind: 'wrong-answer', body: { result: 'maybe' } }, { times: 1 })
+  storage.faults.on(destroys, { kind: 'reset-before' }, { times: 1 })
   storage.faults.on(destroys, { kind: 'wrong-answer', body: { result: 'not found' } }, { times: 1 })
 
   const refused = await sweepLater(id)
   const unclear = await sweepLater(id)
+  const unanswered = await sweepLater(id)
   const missing = await sweepLater(id)
   const destroyed = await sweepLater(id)
 
   t.strictSame(refused, { undone: 0, closed: 0, failed: 1 })
   t.strictSame(unclear, { undone: 0, closed: 0, failed: 1 })
+  t.strictSame(unanswered, { undone: 0, closed: 0, failed: 1 })
   t.strictSame(missing, { undone: 1, closed: 0, failed: 0 })
   t.strictSame(destroyed, { undone: 1, closed: 0, failed: 0 })
   t.equal(whereIs(storage, id), 'temp')

@@ -102,9 +102,11 @@ async function sendWithin(timeoutMs: number, agent: HttpAgent, call: Call): Prom
 /** Rejections are plain objects: `{ message, http_code }`, under `error` for time-outs and sockets. Never logged: see FACTS of the SDK. */
 function asSdkAnswer(rejection: unknown): SdkAnswer {
   const { http_code: status, message } = rejection as { http_code?: unknown; message?: unknown }
-  // Below 500 the storage has said no. A 5xx, a time-out (499, the SDK's own) or broken JSON may hide a call that was done.
+  // Below 500 the storage has said no. A 5xx, a time-out (499, the SDK's own) or broken JSON may hide a call that was done;
+  // and a page of a proxy's says nothing about an asset, whatever its status.
   if (typeof status !== 'number' || status < 400 || status === 499 || status >= 500)
     return { kind: 'unanswered' }
+  if (/invalid JSON response/.test(String(message))) return { kind: 'unanswered' }
   return { kind: 'refused', status, message: String(message) }
 }
 
@@ -128,7 +130,7 @@ function findAnswer(answer: SdkAnswer, type: ResourceType, publicId: string): Fi
 
 /** The asset that was asked for, or nothing: another id, or an answer that lacks what a message needs, says nothing. */
 function assetOf(value: unknown, resourceType: ResourceType, publicId: string): StoredAsset | undefined {
-  const { public_id, asset_id, secure_url, width, height, bytes } = (value ?? {}) as Record<string, unknown>
+  const { public_id, asset_id, secure_url, width, height, bytes } = value as Record<string, unknown>
   if (public_id !== publicId || typeof asset_id !== 'string' || typeof secure_url !== 'string')
     return undefined
   if (typeof bytes !== 'number') return undefined

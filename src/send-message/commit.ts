@@ -7,6 +7,7 @@ import { type Batcher, createBatcher, DeadlinePassed, QueueFull } from '../lib/b
 import { msLeft } from '../lib/deadline.ts'
 import { databaseFailure } from './database-failure.ts'
 import { type Draft, messageOf } from './draft.ts'
+import { beginTransaction, endSession, type TransactionReadConcern } from './session.ts'
 import {
   type Entry,
   EntryRejected,
@@ -44,8 +45,7 @@ export interface Committed {
 
 export interface CommitDeps extends TransactionDeps {
   client: MongoClient
-  /** `snapshot`, or `majority` on a sharded cluster, where a snapshot is taken at a time that one router knows of. */
-  readConcern: 'snapshot' | 'majority'
+  readConcern: TransactionReadConcern
   now(): Date
   onBatch?(size: number): void
 }
@@ -75,7 +75,6 @@ const queueItemsMax = 6_144
 const queueBytesMax = 256 * 1024 * 1024
 // One attempt: long enough for a slow disk, short enough that a frozen primary leaves time for a second attempt.
 const attemptTimeoutMs = 2_500
-const commitTimeoutMs = 2_000
 // Between attempts: an election takes seconds, a conflict milliseconds.
 const unavailablePauseMs = 100
 const conflictPauseMs = 10
@@ -146,13 +145,16 @@ async function runBatch(
   const outcomes: Outcomes = new Map()
   const session = deps.client.startSession({ causalConsistency: false })
   let conflicts = 0
+  let hasFailed = false
   try {
     let pending = items
     while (pending.length > 0) {
       try {
         for (const [item, outcome] of await attempt(deps, session, pending)) outcomes.set(item, outcome)
+        hasFailed = false
         return outcomes
       } catch (error) {
+        hasFailed = true
         const failure = databaseFailure(error)
         if (failure === 'conflict') conflicts += 1
         if (failure === 'unavailable') for (const item of pending) item.mayBeStored = true
@@ -166,7 +168,7 @@ async function runBatch(
     return outcomes
   } finally {
     // Not waited for: it may have an open transaction to abort at a member that does not answer.
-    session.endSession().catch(() => {})
+    endSession(deps, session, { hasFailed }).catch(() => {})
   }
 }
 
@@ -188,24 +190,6 @@ async function attempt(
     signal: AbortSignal.timeout(attemptTimeoutMs),
   })
   return new Map([...outcomes].map(([entry, outcome]) => [entries.get(entry) as QueuedEntry, outcome]))
-}
-
-/**
- * Starts the next transaction of the session; the server ends the one before it by its lower number. The driver would ask
- * for an `abortTransaction` first, which waits for the very member that does not answer: its state is moved on instead.
- */
-function beginTransaction(session: ClientSession, readConcern: CommitDeps['readConcern']): void {
-  if (session.inTransaction()) {
-    // Not in the driver's public types. Pinned by the version in package.json, and by the tests that cut a connection.
-    const { transaction } = session as unknown as { transaction: { transition(state: string): void } }
-    transaction.transition('TRANSACTION_ABORTED')
-  }
-  session.startTransaction({
-    readConcern: { level: readConcern },
-    writeConcern: { w: 'majority' },
-    readPreference: 'primary',
-    maxCommitTimeMS: commitTimeoutMs,
-  })
 }
 
 /** Named by the server: that one has failed. Not named, and not alone: each goes alone, so that one tells itself. */
