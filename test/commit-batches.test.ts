@@ -7,7 +7,7 @@ import { codeOf, draft, startFeature } from './support/feature.ts'
 import { recordOf } from './support/media.ts'
 import type { Person } from './support/people.ts'
 
-const feature = await startFeature(t, { monitorCommands: true })
+const feature = await startFeature(t, { ownServer: true, monitorCommands: true })
 const { db, client, commitDeps, storage } = feature
 const messages = db.collection<MessageDocument>('messages')
 const conversations = db.collection<ConversationDocument>('conversations')

@@ -11,7 +11,7 @@ import { codeOf, draft, startFeature } from './support/feature.ts'
 import { latch, letTimePass, promotionOf, recordOf, undoOf, whereIs } from './support/media.ts'
 import type { Person } from './support/people.ts'
 
-const feature = await startFeature(t, { monitorCommands: true })
+const feature = await startFeature(t, { ownServer: true, monitorCommands: true })
 const { client, db, deps, storage } = feature
 
 async function two(): Promise<[Person, Person]> {

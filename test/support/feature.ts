@@ -1,9 +1,12 @@
+import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import Fastify from 'fastify'
 import { type Db, MongoClient, type MongoClientOptions } from 'mongodb'
 import type { Test } from 'tap'
 import { ensureBlocksIndex, ensureOwnCollections } from '../../src/collections.ts'
 import { type CloudinaryStandIn, startCloudinary } from '../../src/dev/cloudinary/server.ts'
+import { findMongod } from '../../src/dev/mongod.ts'
+import { startReplicaSet } from '../../src/dev/replica-set.ts'
 import { deadlineIn, monotonicMs } from '../../src/lib/deadline.ts'
 import cloudinary from '../../src/plugins/cloudinary.ts'
 import { type CommitDeps, createCommitter } from '../../src/send-message/commit.ts'
@@ -22,16 +25,23 @@ export interface Feature {
   deps: SendMessageDeps
   commitDeps: CommitDeps
   person(): Promise<Person>
-  /** Lets commands of this client fail, of nobody else's; ends with the test. */
+  /** Lets the own server fail commands; ends with the test. */
   failCommand(t: Test, failCommands: string[], how: Record<string, unknown>, times?: number): Promise<void>
   /** Ends it earlier. */
   mendCommands(): Promise<void>
 }
 
-export async function startFeature(t: Test, options: MongoClientOptions = {}): Promise<Feature> {
-  const uri = await databaseUri(`_${randomBytes(4).toString('hex')}`)
-  const appName = `tests ${randomBytes(8).toString('hex')}`
-  const client = new MongoClient(uri, { appName, heartbeatFrequencyMS: 1_000, ...options })
+export interface FeatureOptions extends MongoClientOptions {
+  /** Needed for `failCommand`. */
+  ownServer?: boolean
+}
+
+export async function startFeature(
+  t: Test,
+  { ownServer = false, ...options }: FeatureOptions = {},
+): Promise<Feature> {
+  const uri = await (ownServer ? uriOfOwnServer(t) : databaseUri(`_${randomBytes(4).toString('hex')}`))
+  const client = new MongoClient(uri, { heartbeatFrequencyMS: 1_000, ...options })
   const db = client.db()
   await ensureOwnCollections(db)
   await ensureBlocksIndex(db, (error) => t.error(error))
@@ -63,6 +73,7 @@ export async function startFeature(t: Test, options: MongoClientOptions = {}): P
   }
   const conformance = { check() {} }
   const failPoint = async (mode: unknown, data: object = {}): Promise<void> => {
+    assert(ownServer, 'a fail point is the whole server’s')
     await client.db('admin').command({ configureFailPoint: 'failCommand', mode, data })
   }
   const { person } = createPeople({ url: '', db, storage, conformance })
@@ -75,10 +86,19 @@ export async function startFeature(t: Test, options: MongoClientOptions = {}): P
     person,
     async failCommand(test, failCommands, how, times) {
       test.teardown(() => failPoint('off'))
-      await failPoint(times === undefined ? 'alwaysOn' : { times }, { failCommands, appName, ...how })
+      await failPoint(times === undefined ? 'alwaysOn' : { times }, { failCommands, ...how })
     },
     mendCommands: () => failPoint('off'),
   }
+}
+
+/** With fail points, and for this file alone: a server has one that fails commands, and the run's set is shared. */
+async function uriOfOwnServer(t: Test): Promise<string> {
+  const say = (line: string): void => void process.stderr.write(`${line}\n`)
+  const binary = await findMongod({ env: process.env, say })
+  const { uri, stop } = await startReplicaSet({ binary, testCommands: true })
+  t.teardown(stop)
+  return uri('tests')
 }
 
 /** What the route makes of a request. */
