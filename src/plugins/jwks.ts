@@ -48,9 +48,8 @@ export function createJwks(url: string, { log }: { log: FastifyBaseLogger }): Jw
   }
 
   async function lookForUnknownKid(): Promise<void> {
-    // Who comes while another's look is under way waits for that one: it may bring his key, too.
-    if (looking) return looking
     if (performance.now() < mayLookForKidAt) return
+    // Who comes while another's look is under way shares that one: it may bring his key, too.
     await look()
     mayLookForKidAt = performance.now() + unknownKidEveryMs
   }

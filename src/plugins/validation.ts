@@ -37,12 +37,12 @@ export function refusalOfFaults(errors: FastifySchemaValidationError[], part: st
   return new InvalidBody({ message: message.join(), faults: faultsOf(errors) })
 }
 
-/** The faults of a body, the first of each field. */
+/** The faults of a body, one for each field: of a type that is `null`, that it is none of the four says more. */
 function faultsOf(errors: readonly FastifySchemaValidationError[]): Fault[] {
   const faults = new Map<string, Fault>()
   for (const error of errors) {
     const fault = faultOf(error)
-    if (!faults.has(fault.path)) faults.set(fault.path, fault)
+    faults.set(fault.path, fault)
     if (faults.size === faultsMax) break
   }
   return [...faults.values()]
