@@ -188,7 +188,8 @@ export const Fault = closed(
   {
     path: Type.String({
       description:
-        'JSON Pointer (RFC 6901) into the body: the missing, unknown or wrong field, or `/media/<index>`; empty for the body itself.',
+        'JSON Pointer (RFC 6901) into the body: the missing, unknown or wrong field, or `/media/<index>`; empty for the ' +
+        'body itself.',
     }),
     message: Type.String({ description: 'For people; may change.' }),
   },
@@ -205,7 +206,8 @@ export const Refusal = closed(
       Type.Array(Type.Unsafe<Fault>({ $ref: 'Fault#' }), {
         maxItems: faultsMax,
         description:
-          'With `INVALID_BODY`, `INVALID_MEDIA_REFERENCE`, `MEDIA_ALREADY_USED` and `MEDIA_PROMOTION_FAILED`: what is wrong, field by field.',
+          'With `INVALID_BODY`, `INVALID_MEDIA_REFERENCE`, `MEDIA_ALREADY_USED` and `MEDIA_PROMOTION_FAILED`: what is ' +
+          'wrong, field by field.',
       }),
     ),
     requestId: Type.String({ description: 'Name it when you ask for help; also in `X-Request-Id`.' }),
