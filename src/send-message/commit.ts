@@ -1,12 +1,12 @@
 import { setTimeout as pause } from 'node:timers/promises'
-import { BSON, type ClientSession, type MongoClient } from 'mongodb'
+import type { ClientSession, MongoClient } from 'mongodb'
 import type { MediaItem } from '../../schemas/message.ts'
 import type { MessageDocument } from '../collections.ts'
 import { DatabaseUnavailable, InternalError, Overloaded } from '../errors.ts'
 import { type Batcher, createBatcher, DeadlinePassed, QueueFull } from '../lib/batcher.ts'
 import { msLeft } from '../lib/deadline.ts'
 import { databaseFailure } from './database-failure.ts'
-import { type Draft, messageOf } from './draft.ts'
+import { bytesOf, type Draft, messageOf } from './draft.ts'
 import { beginTransaction, endSession, type TransactionReadConcern } from './session.ts'
 import {
   type Entry,
@@ -104,9 +104,7 @@ export function createCommitter(deps: CommitDeps): Committer {
         claim: promoted?.claim,
         mayBeStored: false,
       }
-      // Serialised here, alone: that gives its size, and what cannot be serialised fails no batch.
-      const bytes = BSON.calculateObjectSize(messageOf(draft, item.media, deps.now()))
-      const options = { bytes, deadline: draft.deadline }
+      const options = { bytes: bytesOf(draft), deadline: draft.deadline }
       try {
         const outcome = await batches.add(item, options)
         return committed(outcome.kind === 'contended' ? await lane.add(item, options) : outcome)

@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto'
+import { hash } from 'node:crypto'
 import { ObjectId } from 'mongodb'
 
 export type Pair = readonly [smaller: ObjectId, larger: ObjectId]
@@ -14,5 +14,5 @@ export function pairOf(one: ObjectId, other: ObjectId): Pair {
  * share an id is about 6 in 10^12.
  */
 export function conversationIdOf([smaller, larger]: Pair): ObjectId {
-  return new ObjectId(createHash('sha256').update(smaller.id).update(larger.id).digest().subarray(0, 12))
+  return new ObjectId(hash('sha256', Buffer.concat([smaller.id, larger.id]), 'buffer').subarray(0, 12))
 }

@@ -54,6 +54,16 @@ export function draftOf(request: DraftRequest): Draft {
   }
 }
 
+// What a message has beside its content, and a media item at most: ids of 251 code points, twice, once in an address
+// where each can take 12 bytes.
+const frameBytes = 1_024
+const mediaItemBytesMax = 5_120
+
+/** What the message will take in the database and in memory, at most: for bounds. Serialising it to know costs more. */
+export function bytesOf({ content, mediaIds }: Draft): number {
+  return frameBytes + Buffer.byteLength(content) + mediaItemBytesMax * mediaIds.length
+}
+
 /** The message that a draft becomes. Made when it enters a run, so that it sorts behind what others have already read. */
 export function messageOf(draft: Draft, media: MediaItem[], now: Date): MessageDocument {
   return {

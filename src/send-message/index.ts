@@ -3,7 +3,7 @@ import { Overloaded } from '../errors.ts'
 import { monotonicMs } from '../lib/deadline.ts'
 import { createGate } from '../lib/gate.ts'
 import { type Committed, createCommitter } from './commit.ts'
-import type { Draft } from './draft.ts'
+import { bytesOf, type Draft } from './draft.ts'
 import { createKnownChats } from './known-chats.ts'
 import { createMediaRecords } from './media-records.ts'
 import { createMeters } from './meters.ts'
@@ -12,9 +12,9 @@ import { registerRoute } from './route.ts'
 import { type SendMessageDeps, sendMessage } from './send-message.ts'
 import { keepSweeping } from './sweep-media.ts'
 
-// Apart, so that a storage that hangs costs no text its place. The contract: never fewer than 2,048.
+// Apart, so that a storage that hangs costs no text its place. The contract: never fewer than 2,048, of the largest, too.
 const textsInFlight = { itemsMax: 4_096, bytesMax: 96 * 1024 * 1024 }
-const mediaInFlight = { itemsMax: 2_048, bytesMax: 64 * 1024 * 1024 }
+const mediaInFlight = { itemsMax: 2_048, bytesMax: 144 * 1024 * 1024 }
 
 /** The feature: wires its steps, registers the route, sweeps, and waits on close for what it holds. */
 const sendMessageFeature: FastifyPluginAsync = async (app) => {
@@ -45,7 +45,7 @@ const sendMessageFeature: FastifyPluginAsync = async (app) => {
   const texts = createGate(textsInFlight)
   const media = createGate(mediaInFlight)
   registerRoute(app, async (draft: Draft): Promise<Committed> => {
-    const leave = (draft.mediaIds.length > 0 ? media : texts).enter(sizeOf(draft))
+    const leave = (draft.mediaIds.length > 0 ? media : texts).enter(bytesOf(draft))
     if (!leave) throw new Overloaded()
     try {
       return await sendMessage(deps, draft)
@@ -64,8 +64,3 @@ const sendMessageFeature: FastifyPluginAsync = async (app) => {
 }
 
 export default sendMessageFeature
-
-/** Bytes that a draft holds, about: two for each character, and what is around it. */
-function sizeOf({ content, mediaIds }: Draft): number {
-  return 1_024 + 2 * (content.length + mediaIds.reduce((sum, id) => sum + id.length, 0))
-}

@@ -59,7 +59,8 @@ export function judge(reads: Reads, draft: Draft): Verdict {
   const receiverStatus = reads.users.get(draft.receiverId)
   if (receiverStatus === undefined || receiverStatus === 'deleted') return refused(new ReceiverNotFound())
 
-  const { senderId, receiverId, blocks } = { ...draft, ...reads }
+  const { senderId, receiverId } = draft
+  const { blocks } = reads
   if (blocks.has(`${senderId}:${receiverId}`) || blocks.has(`${receiverId}:${senderId}`)) {
     return refused(new BlockedRelationship())
   }
