@@ -1,6 +1,8 @@
 import { connect } from 'node:net'
+import { pino } from 'pino'
 import t, { type Test } from 'tap'
 import { startCloudinary } from '../src/dev/cloudinary/server.ts'
+import { loggerOptions } from '../src/plugins/request-log.ts'
 import { databaseUri, dropDatabase } from './support/database.ts'
 import { startDatabaseProxy } from './support/database-proxy.ts'
 import { eventually } from './support/eventually.ts'
@@ -86,6 +88,27 @@ t.test('a fault of the service is a warning', async (t) => {
   await alice.sends(bob, picture(`temp/user_${alice.id.toHexString()}/nothing`))
 
   t.match(requestLines(service), [{ level: 40, statusCode: 500, code: 'MEDIA_PROMOTION_FAILED' }])
+})
+
+t.test('of errors, requests and responses the logger writes no text', async (t) => {
+  const lines: string[] = []
+  const logger = pino(loggerOptions, { write: (line: string) => void lines.push(line) })
+  const cause = Object.assign(new TypeError('private cause'), { code: 'E_CAUSE' })
+
+  logger.error({ err: new Error('private text', { cause }) })
+  logger.error(new Error('private text'))
+  logger.error({ err: 'private text' }, 'a message')
+  logger.info({ req: { id: 'an id', url: '/private' }, res: { headers: 'private' } })
+
+  t.match(
+    lines.map((line) => JSON.parse(line)),
+    [
+      { err: { name: 'Error', at: [/^at /], cause: { name: 'TypeError', code: 'E_CAUSE' } } },
+      { err: { name: 'string' } },
+      { req: { id: 'an id' } },
+    ],
+  )
+  t.notMatch(lines.join(''), 'private')
 })
 
 t.test('TRUST_PROXY decides whose address is logged', async (t) => {

@@ -13,6 +13,15 @@ export const loggerOptions: LoggerOptions = {
     req: ({ id }: FastifyRequest) => ({ id }),
     res: () => undefined,
   },
+  hooks: {
+    // Where an error comes without a message, pino takes the error's text for it.
+    logMethod(args, method) {
+      const [first, message] = args as unknown[]
+      const isError =
+        first instanceof Error || (typeof first === 'object' && first !== null && 'err' in first)
+      method.apply(this, isError && message === undefined ? [first as object, 'error'] : args)
+    },
+  },
 }
 
 /** One line a request, once it is answered. Never content, tokens, keys, media or the path with its id. */
