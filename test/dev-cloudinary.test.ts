@@ -461,7 +461,7 @@ t.test('the sample picture is a whole PNG', async (t) => {
 
 t.test('as a process of its own it tells its address, and ends when asked to', async (t) => {
   const main = fileURLToPath(new URL('../src/dev/cloudinary/main.ts', import.meta.url))
-  const child = spawn(process.execPath, ['--import', 'tsx', main, '--cloud-name', 'bench'], {
+  const child = spawn(process.execPath, [...process.execArgv, main, '--cloud-name', 'bench'], {
     stdio: ['ignore', 'pipe', 'inherit'],
     env: { PATH: process.env.PATH },
   })

