@@ -98,6 +98,18 @@ t.test('256 of the longest messages, with four bytes a character, fit into one b
   t.ok(sizes.length > 1 && sizes.length < 6, `in ${sizes} messages`)
 })
 
+t.test('what is more than may wait is refused at once', async (t) => {
+  const [alice, bob] = await two()
+  await alice.becomes('suspended')
+  const { commit } = committer()
+
+  // One leaves at once, and 6,144 wait.
+  const codes = await Promise.all(Array.from({ length: 6_147 }, () => codeOf(commit(draft(alice, bob)))))
+
+  t.strictSame([...new Set(codes.slice(0, 6_145))], ['ACCOUNT_SUSPENDED'])
+  t.strictSame(codes.slice(6_145), ['OVERLOADED', 'OVERLOADED'])
+})
+
 t.test('a message that the database refuses fails alone', async (t) => {
   const [alice, bob] = await two()
   await db.command({ collMod: 'messages', validator: { content: { $ne: 'poison' } } })

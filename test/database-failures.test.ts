@@ -1,10 +1,12 @@
+import { Registry } from 'prom-client'
 import t, { type Test } from 'tap'
 import { Refusal } from '../src/errors.ts'
 import { createKnownChats } from '../src/send-message/known-chats.ts'
+import { createMeters } from '../src/send-message/meters.ts'
 import { claimMedia, type Promotion, promoteMedia } from '../src/send-message/promote-media.ts'
 import { releaseLater } from '../src/send-message/release-later.ts'
 import { sendMessage } from '../src/send-message/send-message.ts'
-import { keepSweeping, type SweepCounts, sweepOnce } from '../src/send-message/sweep-media.ts'
+import { keepSweeping, sweepOnce } from '../src/send-message/sweep-media.ts'
 import { undoPromotion } from '../src/send-message/undo-promotion.ts'
 import { eventually } from './support/eventually.ts'
 import { codeOf, draft, startFeature } from './support/feature.ts'
@@ -224,15 +226,12 @@ t.test('a sweep that fails is logged by name, and the next one goes on', async (
   await letTimePass(db, id)
   await feature.failCommand(t, ['find'], { errorCode: 9999 }, 1)
   const warnings: object[] = []
-  const sweeps: SweepCounts[] = []
+  const registry = new Registry()
+  const { onSweep } = createMeters(registry)
 
   const log = { warn: (fields: object) => void warnings.push(fields) }
-  const sweeper = keepSweeping(
-    deps,
-    { onSweep: (counts) => void sweeps.push(counts), log },
-    { intervalMs: 1 },
-  )
-  await eventually(() => sweeps.some(({ undone }) => undone > 0))
+  const sweeper = keepSweeping(deps, { onSweep, log }, { intervalMs: 1 })
+  await eventually(async () => /media_swept_total\{result="undone"\} [1-9]/.test(await registry.metrics()))
   await sweeper.stop()
 
   t.strictSame(warnings, [{ err: 'MongoServerError' }])
