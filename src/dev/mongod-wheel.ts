@@ -1,3 +1,4 @@
+/* c8 ignore start: it runs once a machine, and after that the tests find its server in the cache. */
 import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
 import { createReadStream } from 'node:fs'
