@@ -327,6 +327,25 @@ t.test('instances that write the same keys at once store each once', async (t) =
 })
 
 t.test(
+  'those with keys are written in the order of their keys, so that of two batches one goes on',
+  async (t) => {
+    const [alice, bob] = await two()
+    const { commit } = committer()
+    const written: MessageDocument[][] = []
+    const listen = ({ command }: CommandStartedEvent): void => void written.push(command.documents)
+    const leading = commit(draft(bob, alice))
+
+    client.on('commandStarted', listen)
+    await Promise.all(['c', 'a', 'b'].map((key) => commit(draft(alice, bob, { key }))))
+    client.off('commandStarted', listen)
+
+    await leading
+    const keys = written.flatMap((documents) => documents ?? []).map(({ idempotency }) => idempotency?.key)
+    t.strictSame(keys.filter(Boolean), ['a', 'b', 'c'])
+  },
+)
+
+t.test(
   'of several with one key in one batch, one leads, and the others get its message or 422',
   async (t) => {
     const [alice, bob] = await two()

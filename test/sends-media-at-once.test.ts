@@ -23,7 +23,8 @@ function holdPromotion(
 
 t.test('while a request has an upload, another one is told to wait', async (t) => {
   const [alice, bob] = await two()
-  const [id, more] = [alice.uploads('image'), alice.uploads('image')]
+  // Claimed in this order, so that a part of what is refused had been claimed.
+  const [more, id] = [alice.uploads('image', 'a'), alice.uploads('image', 'b')]
   const { begun, open } = holdPromotion(id)
   const first = alice.sends(bob, picture(id), { key: 'k' })
   await begun
@@ -31,6 +32,7 @@ t.test('while a request has an upload, another one is told to wait', async (t) =
   const sameKey = await alice.sends(bob, picture(id), { key: 'k', via: other.url })
   const noKey = await alice.sends(bob, picture(id))
   const overlapping = await alice.sends(bob, picture(more, id))
+  const given = await recordOf(db, more)
   open()
 
   t.strictSame(
@@ -38,10 +40,26 @@ t.test('while a request has an upload, another one is told to wait', async (t) =
     Array(3).fill('REQUEST_IN_PROGRESS'),
   )
   t.equal(sameKey.headers.get('retry-after'), '1')
+  t.equal(given, null)
   t.equal((await first).status, 200)
   t.equal((await alice.sends(bob, picture(id), { key: 'k' })).headers.get('idempotent-replayed'), 'true')
   t.equal((await alice.sends(bob, picture(more))).status, 200)
   t.equal((await alice.sentTo(bob)).length, 2)
+})
+
+t.test('a part that was taken over for a request that is refused may be taken over again', async (t) => {
+  const [alice, bob] = await two()
+  const [undone, id] = [alice.uploads('image', 'a'), alice.uploads('image', 'b')]
+  await alice.sends(bob, picture(undone, `${id}-missing`))
+  const { begun, open } = holdPromotion(id)
+  const first = alice.sends(bob, picture(id))
+  await begun
+
+  const overlapping = await alice.sends(bob, picture(undone, id))
+  const again = await alice.sends(bob, picture(undone))
+  open()
+
+  t.strictSame([overlapping.code, again.code, (await first).code], ['REQUEST_IN_PROGRESS', 'OK', 'OK'])
 })
 
 t.test('identical requests at once store one message, and one of them is answered with it', async (t) => {

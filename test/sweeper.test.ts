@@ -360,3 +360,39 @@ t.test('who lost his record to a sweeper undoes nothing', async (t) => {
   t.equal(whereIs(storage, id), 'messages')
   t.equal((await recordOf(db, id))?.state, 'attached')
 })
+
+t.test('who has attached his uploads can undo nothing any more', async (t) => {
+  const [alice, bob] = await two()
+  const id = alice.uploads('image')
+  const promotion = await promotedAndKilled(alice, bob, id)
+  await deps.commit(draft(alice, bob, of(id)), promotion)
+
+  await undoPromotion(deps, promotion)
+  await deps.records.release([id], promotion.claim)
+
+  t.equal(whereIs(storage, id), 'messages')
+  t.equal((await recordOf(db, id))?.state, 'attached')
+  t.notOk((await recordOf(db, id))?.until)
+})
+
+t.test('what a former holder still writes is refused by its token', async (t) => {
+  const [alice, bob] = await two()
+  const id = alice.uploads('image')
+  const { claim } = await promotedAndKilled(alice, bob, id)
+  await deps.records.beginUndo([{ id, uncertain: false }], { held: claim, next: 'former' })
+  await letTimePass(db, id)
+  const [due] = await deps.records.findDue(1)
+  t.ok(due && (await deps.records.takeDue(due, 'present')))
+  const taken = await recordOf(db, id)
+
+  await deps.records.release([id], claim)
+  await deps.records.beginUndo([{ id, uncertain: true }], { held: claim, next: 'former' })
+  await deps.records.finishUndo(id, 'former', undefined)
+  await deps.records.postponeUndo({ _id: id }, 'former')
+  await (due && deps.records.close(due, 'former'))
+  const again = due && (await deps.records.takeDue(due, 'another'))
+
+  t.strictSame(await recordOf(db, id), taken)
+  t.match(taken, { state: 'undoing', token: 'present' })
+  t.equal(again, false)
+})
