@@ -1,0 +1,173 @@
+import t, { type Test } from 'tap'
+import type { MessageDocument } from '../src/collections.ts'
+import { type Committed, type Committer, createCommitter } from '../src/send-message/commit.ts'
+import { createKnownChats } from '../src/send-message/known-chats.ts'
+import { codeOf, draft, startFeature } from './support/feature.ts'
+import type { Person } from './support/people.ts'
+
+const feature = await startFeature(t, { ownServer: true })
+const { db, client, commitDeps } = feature
+const messages = db.collection<MessageDocument>('messages')
+
+async function two(): Promise<[Person, Person]> {
+  return [await feature.person(), await feature.person()]
+}
+
+/** As another instance: it knows no chats, and its batches are its own. */
+function committer(): Committer {
+  return createCommitter({ ...commitDeps, knownChats: createKnownChats() })
+}
+
+async function storedIds(sender: Person, receiver: Person): Promise<string[]> {
+  return (await sender.sentTo(receiver)).map(({ _id }) => _id.toHexString()).sort()
+}
+
+function idsOf(committed: readonly Committed[]): string[] {
+  return committed.map(({ message }) => message._id.toHexString()).sort()
+}
+
+type Fault = [commands: string[], how: Record<string, unknown>, times: number]
+
+/** Six messages at once, plain and with keys, in a known and a new chat, while the database misbehaves. */
+async function sixAreStoredOnce(t: Test, ...fault: Fault): Promise<void> {
+  const [alice, bob] = await two()
+  const carol = await feature.person()
+  const { commit } = committer()
+  await commit(draft(bob, alice))
+  await feature.failCommand(t, ...fault)
+
+  const all = await Promise.all([
+    commit(draft(alice, bob)),
+    commit(draft(alice, bob)),
+    commit(draft(alice, bob, { key: 'one' })),
+    commit(draft(alice, bob, { key: 'other' })),
+    commit(draft(alice, carol)),
+    commit(draft(alice, carol, { key: 'one' })),
+  ])
+
+  const stored = await messages.find({ senderId: alice.id }).toArray()
+  t.strictSame(stored.map(({ _id }) => _id.toHexString()).sort(), idsOf(all))
+}
+
+t.test('a write conflict is repeated', async (t) => {
+  await sixAreStoredOnce(t, ['insert'], { errorCode: 112, errorLabels: ['TransientTransactionError'] }, 5)
+})
+
+t.test('a transaction that is gone is repeated', async (t) => {
+  await sixAreStoredOnce(t, ['insert', 'update', 'find'], { errorCode: 251 }, 4)
+})
+
+t.test('a label decides where the code is not known', async (t) => {
+  await sixAreStoredOnce(t, ['insert'], { errorCode: 9999, errorLabels: ['TransientTransactionError'] }, 2)
+})
+
+t.test('a connection that is cut before a command is made anew', async (t) => {
+  await sixAreStoredOnce(t, ['insert', 'find'], { closeConnection: true }, 3)
+})
+
+t.test('a commit whose connection is cut is repeated', async (t) => {
+  await sixAreStoredOnce(t, ['commitTransaction'], { closeConnection: true }, 3)
+})
+
+t.test('a commit that a stepping down member refuses is repeated', async (t) => {
+  await sixAreStoredOnce(t, ['commitTransaction'], { errorCode: 189 }, 3)
+})
+
+t.test('a commit that was done, and not acknowledged by a majority, is not stored twice', async (t) => {
+  const writeConcernError = { code: 64, errmsg: 'waiting for replication timed out' }
+  await sixAreStoredOnce(t, ['commitTransaction'], { writeConcernError }, 3)
+})
+
+t.test('a commit of which only a label tells that it may have been done is not stored twice', async (t) => {
+  const errorLabels = ['UnknownTransactionCommitResult']
+  await sixAreStoredOnce(t, ['commitTransaction'], { errorCode: 9999, errorLabels }, 2)
+})
+
+t.test('a command of which only a label tells that it may be repeated is repeated', async (t) => {
+  await sixAreStoredOnce(t, ['insert'], { errorCode: 9999, errorLabels: ['RetryableWriteError'] }, 2)
+})
+
+t.test(
+  'a database that never answers as it should: DATABASE_UNAVAILABLE at the deadline, and no sooner',
+  async (t) => {
+    const [alice, bob] = await two()
+    await feature.failCommand(t, ['commitTransaction'], { errorCode: 91 })
+    const start = performance.now()
+
+    const codes = await Promise.all([
+      codeOf(committer().commit(draft(alice, bob, {}, 500))),
+      codeOf(committer().commit(draft(alice, bob, { key: 'k' }, 600))),
+    ])
+
+    t.strictSame(codes, ['DATABASE_UNAVAILABLE', 'DATABASE_UNAVAILABLE'])
+    t.ok(performance.now() - start >= 500)
+  },
+)
+
+t.test(
+  'what cannot be told apart goes alone, and what may be stored is not said to have failed',
+  async (t) => {
+    const [alice, bob] = await two()
+    const { commit } = committer()
+    await feature.failCommand(t, ['commitTransaction'], { errorCode: 9999 }, 2)
+    const alone = await codeOf(commit(draft(alice, bob)))
+    await feature.failCommand(t, ['commitTransaction'], { errorCode: 9999 })
+    const unnamed = await Promise.all([codeOf(commit(draft(alice, bob))), codeOf(commit(draft(alice, bob)))])
+
+    t.equal(alone, 'INTERNAL_ERROR')
+    t.strictSame(unnamed, ['INTERNAL_ERROR', 'INTERNAL_ERROR'])
+  },
+)
+
+t.test('a commit that failed leaves nothing locked', async (t) => {
+  const [alice, bob] = await two()
+  const { commit } = committer()
+  await feature.failCommand(t, ['commitTransaction'], { errorCode: 9999 })
+  const failed = await codeOf(commit(draft(alice, bob, { key: 'k' })))
+  await feature.mendCommands()
+
+  // The server itself would end the transaction only after its lifetime, a minute by default.
+  const repeat = await codeOf(commit(draft(alice, bob, { key: 'k' }, 3_000)))
+
+  t.strictSame([failed, repeat], ['INTERNAL_ERROR', 'OK'])
+})
+
+t.test('while another transaction holds a key, only who shares it waits', async (t) => {
+  const [alice, bob] = await two()
+  const { commit } = committer()
+  await commit(draft(alice, bob))
+  const [known] = await alice.sentTo(bob)
+  const session = client.startSession()
+  t.teardown(() => session.endSession())
+  session.startTransaction()
+  const idempotency = { key: 'held', digest: 'another' }
+  const { _id, ...held } = { ...known, idempotency } as MessageDocument
+  await messages.insertOne(held as MessageDocument, { session })
+
+  const contended = codeOf(commit(draft(alice, bob, { key: 'held' })))
+  const others = await Promise.all([
+    codeOf(commit(draft(alice, bob))),
+    codeOf(commit(draft(alice, bob, { key: 'free' }))),
+    codeOf(commit(draft(bob, alice))),
+  ])
+  await session.commitTransaction()
+
+  t.strictSame(others, ['OK', 'OK', 'OK'])
+  t.equal(await contended, 'IDEMPOTENCY_KEY_REUSED')
+})
+
+t.test('instances that write the same keys at once store each once', async (t) => {
+  const [alice, bob] = await two()
+  const keys = Array.from({ length: 40 }, (_, index) => `key ${index}`)
+  const instances = [committer(), committer(), committer()]
+  const orders = [keys, keys.toReversed(), keys.toSorted()]
+
+  const all = await Promise.all(
+    instances.flatMap(({ commit }, index) =>
+      (orders[index] ?? []).map((key) => commit(draft(alice, bob, { key }))),
+    ),
+  )
+
+  t.strictSame(await storedIds(alice, bob), [...new Set(idsOf(all))])
+  t.equal(all.filter(({ replayed }) => !replayed).length, keys.length)
+})
