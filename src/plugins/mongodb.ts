@@ -41,7 +41,8 @@ const driverOptions = {
 /** Whatever the URI says: nothing is read from a member that lags, and nothing is acknowledged that could roll back. */
 const guarantees = {
   readPreference: 'primary',
-  readConcern: { level: 'majority' },
+  // Not `readConcern`: the URI's level would win over it.
+  readConcernLevel: 'majority',
   writeConcern: { w: 'majority' },
   retryReads: true,
   retryWrites: true,
@@ -81,7 +82,7 @@ async function prepare(uri: string, databaseName: string, log: FastifyBaseLogger
     if (error instanceof DatabaseNotUsable) throw error
     throw new DatabaseNotUsable(reason(error), { cause: error })
   } finally {
-    await client.close().catch(() => {})
+    await client.close()
   }
 }
 
@@ -100,7 +101,7 @@ async function topologyOf(db: Db): Promise<Topology> {
 function reason(error: unknown): string {
   if (error instanceof MongoServerError && error.code === 18) return 'the database refuses the credentials'
   if (error instanceof MongoServerError) {
-    return `the database refuses to make the collections and indexes (${error.codeName ?? 'no code'})`
+    return `the database refuses to make the collections and indexes (${error.codeName})`
   }
   return `the database did not answer within ${startTimeoutMs / 1000} s`
 }

@@ -1,0 +1,91 @@
+import { Admin, MongoClient } from 'mongodb'
+import t, { type Test } from 'tap'
+import { buildApp } from '../src/app.ts'
+import { loadConfig } from '../src/config.ts'
+import { databaseUri, dropDatabase } from './support/database.ts'
+import { jwtSecret, startService } from './support/service.ts'
+
+/** A database of the test's own, before any service has seen it. */
+async function emptyDatabase(t: Test, suffix: string): Promise<{ uri: string; client: MongoClient }> {
+  const uri = await databaseUri(suffix)
+  const client = new MongoClient(uri)
+  t.teardown(async () => {
+    await client.close()
+    await dropDatabase(uri)
+  })
+  return { uri, client }
+}
+
+t.test('the start makes the collections and indexes, and leaves those that are there', async (t) => {
+  const { uri, client } = await emptyDatabase(t, '_indexes')
+  const db = client.db()
+  const blocks = db.collection('blocks')
+  await blocks.createIndex({ blockerId: 1, blockedId: 1 }, { name: 'theirs', unique: true })
+
+  await startService(t, { mongodbUri: uri })
+  await startService(t, { mongodbUri: uri })
+
+  const names = async (collection: string): Promise<(string | undefined)[]> =>
+    (await db.collection(collection).indexes()).map(({ name }) => name)
+  t.strictSame(await names('messages'), ['_id_', 'history', 'idempotency'])
+  t.strictSame(await names('media'), ['_id_', 'open'])
+  t.strictSame(await names('conversations'), ['_id_'])
+  t.strictSame(await names('blocks'), ['_id_', 'theirs'])
+})
+
+t.test(
+  'an index of another service’s collection that cannot be made is warned of, and no more',
+  async (t) => {
+    const { uri, client } = await emptyDatabase(t, '_view')
+    await client.db().createCollection('blocks', { viewOn: 'elsewhere', pipeline: [] })
+
+    const service = await startService(t, { mongodbUri: uri })
+
+    t.ok(service.logs.some((line) => line.includes('the index of blocks could not be made')))
+  },
+)
+
+t.test('a collection of its own that cannot be made stops the start', async (t) => {
+  const { uri, client } = await emptyDatabase(t, '_own')
+  await client.db().createCollection('messages', { viewOn: 'elsewhere', pipeline: [] })
+  const env = { MONGODB_URI: uri, CLOUDINARY_URL: 'cloudinary://key:secret@demo', JWT_SECRET: jwtSecret }
+  const config = loadConfig({ ...env, LOG_LEVEL: 'silent' })
+
+  await t.rejects(buildApp(config), {
+    name: 'DatabaseNotUsable',
+    message: 'the database refuses to make the collections and indexes (CommandNotSupportedOnView)',
+  })
+})
+
+t.test('on a cluster a transaction reads what a majority has, else a snapshot', async (t) => {
+  const { uri } = await emptyDatabase(t, '_cluster')
+  const onReplicaSet = await startService(t, { mongodbUri: uri })
+  // No mongos is to be had: the replica set's own answer, with what tells a router from it.
+  const real = Admin.prototype.command
+  async function asRouter(this: Admin, ...args: Parameters<typeof real>): Promise<object> {
+    return { ...(await real.apply(this, args)), msg: 'isdbgrid' }
+  }
+  t.intercept(Admin.prototype, 'command', { value: asRouter, writable: true, configurable: true })
+
+  const onCluster = await startService(t, { mongodbUri: uri })
+  const [alice, bob] = [await onCluster.person(), await onCluster.person()]
+
+  t.equal(onReplicaSet.app.mongo.transactionReadConcern, 'snapshot')
+  t.equal(onCluster.app.mongo.transactionReadConcern, 'majority')
+  t.equal((await alice.sends(bob, 'Hello', { key: 'k' })).status, 200)
+})
+
+t.test('whatever the URI says, reads go to the primary and writes to a majority', async (t) => {
+  const { uri } = await emptyDatabase(t, '_concerns')
+  const weak = 'readPreference=secondary&readConcernLevel=local&w=1&journal=false&retryWrites=false'
+  const service = await startService(t, { mongodbUri: `${uri}${uri.includes('?') ? '&' : '?'}${weak}` })
+  const [alice, bob] = [await service.person(), await service.person()]
+
+  const answer = await alice.sends(bob, 'Hello')
+
+  const { readPreference, readConcern, writeConcern } = service.app.mongo.client.options
+  t.equal(answer.status, 200)
+  t.equal(readPreference.mode, 'primary')
+  t.equal(readConcern.level, 'majority')
+  t.equal(writeConcern.w, 'majority')
+})
