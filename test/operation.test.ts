@@ -1,6 +1,9 @@
 import { randomBytes } from 'node:crypto'
+import { once } from 'node:events'
+import { type AddressInfo, connect, createServer } from 'node:net'
 import t, { type Test } from 'tap'
 import { Overloaded } from '../src/errors.ts'
+import { databaseFailure } from '../src/send-message/database-failure.ts'
 import { databaseUri, dropDatabase } from './support/database.ts'
 import { type DatabaseProxy, startDatabaseProxy } from './support/database-proxy.ts'
 import { eventually } from './support/eventually.ts'
@@ -150,4 +153,34 @@ t.test('closing twice is no fault', async (t) => {
 
   await t.resolves(service.app.close())
   await t.resolves(service.app.close())
+})
+
+t.test('connections that the database has closed cost nobody a message', async (t) => {
+  const { proxy, service } = await startCuttable(t)
+  const [alice, bob] = [await service.person(), await service.person()]
+  await alice.sends(bob, 'before')
+
+  // All of them are closed, and taken again: the driver learns of it only when it uses one.
+  proxy.mend()
+  const answers = await Promise.all(
+    Array.from({ length: 20 }, (_, index) => alice.sends(bob, `after ${index}`)),
+  )
+
+  t.strictSame([...new Set(answers.map(({ code }) => code))], ['OK'])
+  t.equal((await alice.sentTo(bob)).length, 21)
+})
+
+t.test('a write to a connection that was closed is no defect', async (t) => {
+  const server = createServer((socket) => void socket.destroy())
+  await once(server.listen(0, '127.0.0.1'), 'listening')
+  t.teardown(() => server.close())
+  const socket = connect((server.address() as AddressInfo).port, '127.0.0.1')
+  await once(socket, 'end')
+
+  socket.write('one')
+  socket.write('two')
+  const [error] = await once(socket, 'error').catch((thrown: Error) => [thrown])
+
+  t.equal(error.code, 'EPIPE')
+  t.equal(databaseFailure(error), 'unavailable')
 })

@@ -38,11 +38,22 @@ const unavailableNames = new Set([
   'TimeoutError',
 ])
 
+// A connection that the other side has just closed: what the socket says reaches us as it is, in no class of the driver's.
+const socketCodes = new Set([
+  'EPIPE',
+  'ECONNRESET',
+  'ECONNREFUSED',
+  'ECONNABORTED',
+  'ETIMEDOUT',
+  'ERR_STREAM_DESTROYED',
+])
+
 export function databaseFailure(error: unknown): DatabaseFailure {
   const code = (error as { code?: unknown }).code
   if (typeof code === 'number' && conflictCodes.has(code)) return 'conflict'
   if (error instanceof WriteRejected || error instanceof EntryRejected) return 'defect'
   if (typeof code === 'number' && unavailableCodes.has(code)) return 'unavailable'
+  if (typeof code === 'string' && socketCodes.has(code)) return 'unavailable'
   if (error instanceof Error && unavailableNames.has(error.name)) return 'unavailable'
   if (error instanceof MongoError && error.hasErrorLabel('UnknownTransactionCommitResult'))
     return 'unavailable'
