@@ -41,7 +41,7 @@ async function commandsOf(work: () => Promise<unknown>): Promise<string[]> {
   return commands.filter((command) => !command.startsWith('endSessions'))
 }
 
-const reads = ['find users', 'find devices', 'find blocks']
+const reads = ['find blocks', 'find users', 'find devices']
 
 t.test('a text in a known chat is three reads, an insert and a commit, alone or with others', async (t) => {
   const [alice, bob] = await two()
@@ -236,10 +236,23 @@ t.test('an untrusted leader leaves its key to the next', async (t) => {
 
 t.test('a cluster’s read concern sees the same', async (t) => {
   const [alice, bob] = await two()
-  const { commit } = createCommitter({ ...commitDeps, readConcern: 'majority' })
+  const { commit } = createCommitter({ ...commitDeps, readConcern: 'majority', primary: undefined })
   await commit(draft(alice, bob, { key: 'k' }))
 
   const replay = await commit(draft(alice, bob, { key: 'k' }))
 
   t.ok(replay.replayed)
+})
+
+t.test('what was read beside a transaction counts only while one primary answers', async (t) => {
+  const [alice, bob] = await two()
+  const primaries = ['one', 'another']
+  const primary = (): string => primaries.shift() ?? 'another'
+  const attempts: number[] = []
+  const deps = { ...commitDeps, primary, onBatch: (size: number) => void attempts.push(size) }
+
+  const sent = await createCommitter(deps).commit(draft(alice, bob))
+
+  t.strictSame(attempts, [1, 1])
+  t.strictSame(await storedIds(alice, bob), idsOf([sent]))
 })

@@ -11,6 +11,7 @@ declare module 'fastify' {
       db: Db
       /** On a cluster a snapshot is taken at a time that one router knows of: it could miss another router's block. */
       transactionReadConcern: 'snapshot' | 'majority'
+      primary: (() => string) | undefined
     }
   }
 }
@@ -58,12 +59,28 @@ export default fp<Config['mongodb']>(
       ...guarantees,
     })
     app.addHook('onClose', () => client.close())
+    const primary = primaryOf(client)
     await client.connect()
     const transactionReadConcern = topology === 'cluster' ? 'majority' : 'snapshot'
-    app.decorate('mongo', { client, db: client.db(databaseName), transactionReadConcern })
+    app.decorate('mongo', {
+      client,
+      db: client.db(databaseName),
+      transactionReadConcern,
+      primary: topology === 'cluster' ? undefined : primary,
+    })
   },
   { name: 'mongodb' },
 )
+
+/** The primary's address and election, as the driver knows them: commands go there until this changes. */
+function primaryOf(client: MongoClient): () => string {
+  let primary = ''
+  client.on('topologyDescriptionChanged', ({ newDescription }) => {
+    const server = [...newDescription.servers.values()].find(({ type }) => type === 'RSPrimary')
+    primary = server ? `${server.address} ${server.electionId?.toHexString()}` : ''
+  })
+  return () => primary
+}
 
 /** With a client of its own: a build of an index may take hours, and the service's client must never wait so long. */
 async function prepare(uri: string, databaseName: string, log: FastifyBaseLogger): Promise<Topology> {

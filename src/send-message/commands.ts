@@ -7,6 +7,8 @@ import type { ClientSession, Db, Document } from 'mongodb'
 export interface CommandOptions {
   /** Inside its transaction; the transaction's concerns apply. */
   session?: ClientSession
+  /** Outside of a transaction: `majority` where nothing else is said. */
+  readConcern?: 'local' | 'majority'
   /** Ends the wait. What was sent may still be carried out. */
   signal: AbortSignal
 }
@@ -34,12 +36,12 @@ export interface WriteResult {
 export async function findAll<T>(
   db: Db,
   query: { find: string; filter: Document; projection?: Document; sort?: Document; limit?: number },
-  { session, signal }: CommandOptions,
+  { session, readConcern = 'majority', signal }: CommandOptions,
 ): Promise<T[]> {
   const command = { ...query, singleBatch: true, batchSize: batchSizeMax }
   const reply = session
     ? await db.command(command, { session, signal })
-    : await db.command({ ...command, readConcern: { level: 'majority' } }, { signal })
+    : await db.command({ ...command, readConcern: { level: readConcern } }, { signal })
   return reply.cursor.firstBatch
 }
 

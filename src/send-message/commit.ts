@@ -7,14 +7,9 @@ import { type Batcher, createBatcher, DeadlinePassed, QueueFull } from '../lib/b
 import { msLeft } from '../lib/deadline.ts'
 import { databaseFailure } from './database-failure.ts'
 import { bytesOf, type Draft, messageOf } from './draft.ts'
+import { type Entry, EntryRejected, type Outcome } from './entry.ts'
 import { beginTransaction, endSession, type TransactionReadConcern } from './session.ts'
-import {
-  type Entry,
-  EntryRejected,
-  type Outcome,
-  type TransactionDeps,
-  transactBatch,
-} from './transaction.ts'
+import { type TransactionDeps, transactBatch } from './transaction.ts'
 
 /**
  * Group commit. A transaction of its own for each message costs seven or eight operations of 0.2 ms of CPU each; here the

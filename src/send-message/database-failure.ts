@@ -1,7 +1,8 @@
 import { MongoError } from 'mongodb'
 import { DatabaseUnavailable, InternalError, type Refusal } from '../errors.ts'
 import { WriteRejected } from './commands.ts'
-import { EntryRejected } from './transaction.ts'
+import { EntryRejected } from './entry.ts'
+import { PrimaryChanged } from './transaction.ts'
 
 /**
  * What a failed attempt says about the next one.
@@ -51,6 +52,7 @@ const socketCodes = new Set([
 export function databaseFailure(error: unknown): DatabaseFailure {
   const code = (error as { code?: unknown }).code
   if (typeof code === 'number' && conflictCodes.has(code)) return 'conflict'
+  if (error instanceof PrimaryChanged) return 'conflict'
   if (error instanceof WriteRejected || error instanceof EntryRejected) return 'defect'
   if (typeof code === 'number' && unavailableCodes.has(code)) return 'unavailable'
   if (typeof code === 'string' && socketCodes.has(code)) return 'unavailable'

@@ -18,7 +18,7 @@ const mediaInFlight = { itemsMax: 2_048, bytesMax: 144 * 1024 * 1024 }
 
 /** The feature: wires its steps, registers the route, sweeps, and waits on close for what it holds. */
 const sendMessageFeature: FastifyPluginAsync = async (app) => {
-  const { client, db, transactionReadConcern } = app.mongo
+  const { client, db, transactionReadConcern, primary } = app.mongo
   const meters = createMeters(app.metrics)
   const knownChats = createKnownChats()
   const records = createMediaRecords(db)
@@ -27,6 +27,7 @@ const sendMessageFeature: FastifyPluginAsync = async (app) => {
     client,
     db,
     knownChats,
+    primary,
     readConcern: transactionReadConcern,
     now,
     onBatch: meters.onBatch,

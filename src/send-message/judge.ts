@@ -33,13 +33,28 @@ export type Verdict =
  */
 const pairsPerBranch = 8
 
-/** Everything that the checks look at, for all drafts together: three commands, and one more where there are keys. */
-export async function readFor(db: Db, drafts: readonly Draft[], options: CommandOptions): Promise<Reads> {
-  // One after another: inside a transaction the server takes one command at a time.
-  const users = await readUsers(db, drafts, options)
-  const devices = await readDevices(db, drafts, options)
+/**
+ * Everything that the checks look at, for all drafts together: three commands, and one more where there are keys. Inside a
+ * transaction the server takes one command at a time; accounts and devices are read with `people`, beside it, where the
+ * caller can prove what that needs. They are read after the first command of the transaction, never before.
+ */
+export async function readFor(
+  db: Db,
+  drafts: readonly Draft[],
+  options: CommandOptions,
+  people: CommandOptions = options,
+): Promise<Reads> {
   const blocks = await readBlocks(db, drafts, options)
+  if (people.session) {
+    const users = await readUsers(db, drafts, people)
+    const devices = await readDevices(db, drafts, people)
+    return { users, devices, blocks, finished: await readFinished(db, drafts, options) }
+  }
+  const beside = Promise.all([readUsers(db, drafts, people), readDevices(db, drafts, people)])
+  // Waited for below, unless the read in the transaction fails first.
+  beside.catch(() => {})
   const finished = await readFinished(db, drafts, options)
+  const [users, devices] = await beside
   return { users, devices, blocks, finished }
 }
 

@@ -1,43 +1,23 @@
-import assert from 'node:assert/strict'
 import type { ClientSession, Db } from 'mongodb'
-import type { MediaRecordDocument, MessageDocument } from '../collections.ts'
-import { type Refusal, RequestInProgress } from '../errors.ts'
-import { type CommandOptions, findAll, WriteRejected, type WriteResult, write } from './commands.ts'
+import type { MessageDocument } from '../collections.ts'
+import { RequestInProgress } from '../errors.ts'
+import { type CommandOptions, findAll, write } from './commands.ts'
 import type { Draft } from './draft.ts'
+import { type Entry, naming, type Outcome } from './entry.ts'
 import { judge, judgeFinished, nameOf, type Reads, readFor, type Verdict } from './judge.ts'
 import type { KnownChats } from './known-chats.ts'
-
-/** A draft on its way into the database, with the message that it becomes: kept through every repeat. */
-export interface Entry {
-  readonly draft: Draft
-  readonly message: MessageDocument
-  /** The holder's token of the draft's media records; `undefined` where there is no media. */
-  readonly claim: string | undefined
-}
-
-export type Outcome =
-  | { kind: 'stored'; message: MessageDocument }
-  | { kind: 'replayed'; message: MessageDocument }
-  | { kind: 'refused'; refusal: Refusal }
-  /** Only this one could not be judged or written: a defect of ours or of its data. */
-  | { kind: 'failed'; cause: unknown }
-
-/** The server refused one entry's write and named it: nothing of the batch was stored, and the others may go on. */
-export class EntryRejected extends Error {
-  override readonly name = 'EntryRejected'
-  readonly code: number
-  constructor(
-    readonly entry: Entry,
-    cause: WriteRejected,
-  ) {
-    super(cause.message, { cause })
-    this.code = cause.code
-  }
-}
+import { type Claims, readClaims, settleMedia } from './settle-media.ts'
 
 export interface TransactionDeps {
   db: Db
   knownChats: KnownChats
+  /** Which primary the driver sends commands to; `undefined` where that cannot be told, on a cluster. */
+  primary?: (() => string) | undefined
+}
+
+/** The primary has changed between the reads: what was read beside the transaction may be old. */
+export class PrimaryChanged extends Error {
+  override readonly name = 'PrimaryChanged'
 }
 
 /**
@@ -50,14 +30,20 @@ export interface TransactionDeps {
  * `mayBeStored`: an earlier attempt's outcome is unknown, so the batch's own messages are looked for first.
  */
 export async function transactBatch(
-  { db, knownChats }: TransactionDeps,
+  { db, knownChats, primary }: TransactionDeps,
   session: ClientSession,
   entries: readonly Entry[],
   { mayBeStored, signal }: { mayBeStored: boolean; signal: AbortSignal },
 ): Promise<Map<Entry, Outcome>> {
   const options = { session, signal }
   const own = mayBeStored ? await readOwn(db, entries, options) : new Set<string>()
-  const reads = await readFor(db, draftsOf(entries), options)
+  const before = primary?.()
+  const reads = await readFor(
+    db,
+    draftsOf(entries),
+    options,
+    primary ? { readConcern: 'local', signal } : options,
+  )
   const claims = await readClaims(db, entries, options)
 
   const { outcomes, leaders, followers } = judgeBatch(entries, { own, reads, claims })
@@ -66,6 +52,9 @@ export async function transactBatch(
   if (leaders.length > 0) await insertMessages(db, leaders, options)
   await settleMedia(db, leaders, options)
 
+  // Sent to one primary, while it held this transaction: if a majority commits it, that was the primary all the time, and
+  // what it answered beside the transaction was up to date.
+  if (primary?.() !== before) throw new PrimaryChanged('the primary has changed')
   await session.commitTransaction()
 
   knownChats.add(draftsOf(newChats).map(({ conversationId }) => conversationId))
@@ -128,25 +117,6 @@ async function readOwn(db: Db, entries: readonly Entry[], options: CommandOption
   return new Set(messages.map(({ _id }) => _id.toHexString()))
 }
 
-interface Claims {
-  /** Whether every media record of the entry is still the one that its request made. */
-  areHeldBy(entry: Entry): boolean
-}
-
-/** The records read in the snapshot: a sweeper that takes one over meanwhile makes the settlement conflict. */
-async function readClaims(db: Db, entries: readonly Entry[], options: CommandOptions): Promise<Claims> {
-  const ids = draftsOf(entries).flatMap(({ mediaIds }) => mediaIds)
-  const query = { find: 'media', filter: { _id: { $in: ids } }, projection: { state: 1, token: 1 } }
-  const records = ids.length === 0 ? [] : await findAll<MediaRecordDocument>(db, query, options)
-  const holders = new Map(
-    records.map(({ _id, state, token }) => [_id, state === 'promoting' ? token : undefined]),
-  )
-  return {
-    areHeldBy: ({ draft, claim }) =>
-      draft.mediaIds.every((id) => claim !== undefined && holders.get(id) === claim),
-  }
-}
-
 /** An existing chat is a no-op that takes no write conflict: nothing that each message writes belongs to the chat. */
 async function ensureChats(db: Db, entries: readonly Entry[], options: CommandOptions): Promise<void> {
   const chats = new Map(entries.map((entry) => [entry.draft.conversationId.toHexString(), entry]))
@@ -163,36 +133,6 @@ async function ensureChats(db: Db, entries: readonly Entry[], options: CommandOp
 async function insertMessages(db: Db, entries: readonly Entry[], options: CommandOptions): Promise<void> {
   const documents = entries.map(({ message }) => message)
   await naming(entries, () => write(db, 'messages', { insert: 'messages', documents }, options))
-}
-
-/** Says whose write it was, where the writes stand in the entries' order. */
-async function naming(entries: readonly Entry[], send: () => Promise<WriteResult>): Promise<WriteResult> {
-  try {
-    return await send()
-  } catch (error) {
-    if (!(error instanceof WriteRejected)) throw error
-    const entry = entries[error.index]
-    assert(entry, 'the server names a write by its position in what was sent')
-    throw new EntryRejected(entry, error)
-  }
-}
-
-/** `until` goes, so that the sweeper's index holds only what is open. */
-async function settleMedia(db: Db, entries: readonly Entry[], options: CommandOptions): Promise<void> {
-  const withMedia = entries.filter(({ draft }) => draft.mediaIds.length > 0)
-  if (withMedia.length === 0) return
-  const updates = withMedia.map(({ draft, message, claim }) => ({
-    q: { _id: { $in: draft.mediaIds }, state: 'promoting', token: claim },
-    u: {
-      $set: { state: 'attached', messageId: message._id },
-      $unset: { until: '', uncertain: '', failures: '' },
-    },
-    multi: true,
-  }))
-  const { n } = await naming(withMedia, () => write(db, 'media', { update: 'media', updates }, options))
-  const expected = withMedia.reduce((sum, { draft }) => sum + draft.mediaIds.length, 0)
-  // Read as ours in this snapshot: another count can only be a defect, and must not commit.
-  if (n !== expected) throw new Error(`${n} of ${expected} media records could be settled`)
 }
 
 function draftsOf(entries: readonly Entry[]): Draft[] {

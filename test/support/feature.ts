@@ -60,7 +60,14 @@ export async function startFeature(
   })
 
   const now = (): Date => new Date()
-  const commitDeps: CommitDeps = { client, db, knownChats: createKnownChats(), readConcern: 'snapshot', now }
+  const commitDeps: CommitDeps = {
+    client,
+    db,
+    knownChats: createKnownChats(),
+    readConcern: 'snapshot',
+    primary: () => 'the only one',
+    now,
+  }
   const records = createMediaRecords(db)
   const deps: SendMessageDeps = {
     db,
