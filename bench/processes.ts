@@ -101,11 +101,14 @@ export async function startFleet({
 }
 
 async function ask(generator: ChildProcess, load: Load): Promise<LoadResult> {
+  const answered = new AbortController()
+  const ended = once(generator, 'exit', { signal: answered.signal }).then(() => {
+    throw new Error('the load generator has ended')
+  })
+  ended.catch(() => {})
   generator.send(load)
-  const [result] = await Promise.race([
-    once(generator, 'message'),
-    once(generator, 'exit').then(() => Promise.reject(new Error('the load generator has ended'))),
-  ])
+  const [result] = await Promise.race([once(generator, 'message'), ended])
+  answered.abort()
   return result
 }
 
