@@ -11,6 +11,9 @@ import type { Target } from './rows.ts'
 const root = fileURLToPath(new URL('..', import.meta.url))
 const built = join(root, 'node_modules/.cache/private-message-service/bench')
 
+// As `npm start` has it, for all servers alike; beside it what a profile needs, for example --cpu-prof.
+const nodeArguments = ['--max-semi-space-size=64', ...(process.env.BENCH_NODE_ARGS?.split(' ') ?? [])]
+
 export interface Running {
   pids: number[]
   ports: number[]
@@ -65,7 +68,7 @@ export async function startFleet({
         RATE_LIMIT_MAX: '1000000000',
         ...(key === hs256 ? { JWT_SECRET: secret } : { JWT_PUBLIC_KEY: publicKey }),
       }
-      const arguments_ = [...(process.env.BENCH_NODE_ARGS?.split(' ') ?? []), join(built, script)]
+      const arguments_ = [...nodeArguments, join(built, script)]
       const child = spawn(process.execPath, arguments_, {
         env,
         cwd: folder,
