@@ -12,9 +12,7 @@ const { db, client, commitDeps, storage } = feature
 const messages = db.collection<MessageDocument>('messages')
 const conversations = db.collection<ConversationDocument>('conversations')
 
-async function two(): Promise<[Person, Person]> {
-  return [await feature.person(), await feature.person()]
-}
+const { two } = feature
 
 /** As another instance: it knows no chats, and its batches are its own. */
 function committer(): Committer {

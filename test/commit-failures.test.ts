@@ -9,9 +9,7 @@ const feature = await startFeature(t, { ownServer: true })
 const { db, client, commitDeps } = feature
 const messages = db.collection<MessageDocument>('messages')
 
-async function two(): Promise<[Person, Person]> {
-  return [await feature.person(), await feature.person()]
-}
+const { two } = feature
 
 /** As another instance: it knows no chats, and its batches are its own. */
 function committer(): Committer {

@@ -16,9 +16,7 @@ import type { Person } from './support/people.ts'
 const feature = await startFeature(t, { ownServer: true, monitorCommands: true })
 const { client, db, deps, storage } = feature
 
-async function two(): Promise<[Person, Person]> {
-  return [await feature.person(), await feature.person()]
-}
+const { two } = feature
 
 const of = (...ids: string[]) => ({ media: ids.map((publicId) => ({ publicId })) })
 

@@ -2,32 +2,14 @@ import t from 'tap'
 import { eventually } from './support/eventually.ts'
 import type { Answer } from './support/people.ts'
 import { startService } from './support/service.ts'
-import {
-  course,
-  createWire,
-  each,
-  json,
-  outcomes,
-  type RequestBytes,
-  requestBytes,
-  type TalkOptions,
-} from './support/wire.ts'
+import { createWire, each, json, outcomes, talking } from './support/wire.ts'
 
 const service = await startService(t)
 const wire = createWire(t, service)
 const [alice, bob] = [await service.person(), await service.person()]
 const path = `/message/send/${bob.id.toHexString()}`
 
-/** A right request, but for what is told. */
-const bytes = (parts: Partial<RequestBytes> = {}): string =>
-  requestBytes({ line: `POST ${path} HTTP/1.1`, token: alice.token, ...parts })
-const talk = async (sent: string | Buffer, options?: TalkOptions): Promise<string> =>
-  course(await wire.talk(sent, options))
-
-async function talks(sent: Record<string, string | Buffer>): Promise<Record<string, string>> {
-  const heard = await Promise.all(Object.values(sent).map((each) => talk(each)))
-  return Object.fromEntries(Object.keys(sent).map((name, index) => [name, heard[index] ?? '']))
-}
+const { bytes, talk, talks } = talking(wire, { path, token: alice.token })
 
 t.test('what is no acceptable HTTP is refused, and the connection closed', async (t) => {
   const answers = await talks({

@@ -6,30 +6,14 @@ import { httpOptions } from '../src/plugins/http.ts'
 import refusals from '../src/plugins/refusals.ts'
 import { eventually } from './support/eventually.ts'
 import { startService } from './support/service.ts'
-import {
-  course,
-  createWire,
-  json,
-  type RequestBytes,
-  requestBytes,
-  type TalkOptions,
-} from './support/wire.ts'
+import { createWire, json, talking } from './support/wire.ts'
 
 const service = await startService(t)
 const wire = createWire(t, service)
 const [alice, bob] = [await service.person(), await service.person()]
 const path = `/message/send/${bob.id.toHexString()}`
 
-/** A right request, but for what is told. */
-const bytes = (parts: Partial<RequestBytes> = {}): string =>
-  requestBytes({ line: `POST ${path} HTTP/1.1`, token: alice.token, ...parts })
-const talk = async (sent: string | Buffer, options?: TalkOptions): Promise<string> =>
-  course(await wire.talk(sent, options))
-
-async function talks(sent: Record<string, string | Buffer>): Promise<Record<string, string>> {
-  const heard = await Promise.all(Object.values(sent).map((each) => talk(each)))
-  return Object.fromEntries(Object.keys(sent).map((name, index) => [name, heard[index] ?? '']))
-}
+const { bytes, talk, talks } = talking(wire, { path, token: alice.token })
 
 t.test(
   'a client that reads nothing before its 5 MB are sent gets its answer, and the next one',

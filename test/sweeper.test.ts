@@ -1,13 +1,12 @@
-import t, { type Test } from 'tap'
+import t from 'tap'
 import type { MediaRecordDocument } from '../src/collections.ts'
-import { Refusal } from '../src/errors.ts'
-import { type Claim, claimMedia, type Promotion, promoteMedia } from '../src/send-message/promote-media.ts'
 import { sendMessage } from '../src/send-message/send-message.ts'
-import { type SweepCounts, sweepOnce } from '../src/send-message/sweep-media.ts'
+import { sweepOnce } from '../src/send-message/sweep-media.ts'
 import { undoPromotion } from '../src/send-message/undo-promotion.ts'
 import { codeOf, draft, startFeature } from './support/feature.ts'
 import { latch, letTimePass, promoted, promotionOf, recordOf, undoOf, whereIs } from './support/media.ts'
-import type { Person } from './support/people.ts'
+
+import { sweeping } from './support/sweeping.ts'
 
 const feature = await startFeature(t)
 const { db, deps, storage } = feature
@@ -18,36 +17,9 @@ t.beforeEach(async () => {
   await media.deleteMany({})
 })
 
-async function two(): Promise<[Person, Person]> {
-  return [await feature.person(), await feature.person()]
-}
+const { two } = feature
 
-const of = (...ids: string[]) => ({ media: ids.map((publicId) => ({ publicId })) })
-
-async function claimed(alice: Person, bob: Person, ...ids: string[]): Promise<Claim> {
-  const claim = await claimMedia(deps, draft(alice, bob, of(...ids)))
-  if (claim instanceof Refusal) throw claim
-  return claim
-}
-
-/** As a process leaves it that is killed between the promotion and the commit. */
-async function promotedAndKilled(alice: Person, bob: Person, ...ids: string[]): Promise<Promotion> {
-  return await promoteMedia(deps, draft(alice, bob, of(...ids)), await claimed(alice, bob, ...ids))
-}
-
-/** A sweep when the time of these has come. */
-async function sweepLater(...ids: string[]): Promise<SweepCounts> {
-  await letTimePass(db, ...ids)
-  return await sweepOnce(deps)
-}
-
-/** The upload is where it was, and ends in a message when it is sent again. */
-async function isFree(t: Test, alice: Person, bob: Person, id: string): Promise<void> {
-  t.equal(whereIs(storage, id), 'temp')
-  t.equal(await codeOf(sendMessage(deps, draft(alice, bob, of(id)))), 'OK')
-  t.equal(whereIs(storage, id), 'messages')
-  t.equal((await recordOf(db, id))?.state, 'attached')
-}
+const { of, claimed, promotedAndKilled, sweepLater, isFree } = sweeping(feature)
 
 t.test('killed after the claim: the record is closed, after a look in an hour', async (t) => {
   const [alice, bob] = await two()

@@ -1,6 +1,17 @@
 import { randomBytes } from 'node:crypto'
-import type { FastifyInstance } from 'fastify'
-import type { SendMessageBody, SendMessageResponse } from '../../schemas/message.ts'
+import jwt from '@fastify/jwt'
+import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
+import Fastify from 'fastify'
+import {
+  MediaItem,
+  MediaReference,
+  Message,
+  SendMessageBody,
+  SendMessageHeaders,
+  SendMessageParams,
+  SendMessageResponse,
+} from '../../schemas/message.ts'
+import { ajvOptions } from '../../src/plugins/validation.ts'
 
 const { JWT_SECRET, JWT_PUBLIC_KEY, MONGODB_URI = '' } = process.env
 
@@ -11,8 +22,35 @@ export const environment = {
     : { secret: { public: JWT_PUBLIC_KEY ?? '' }, verify: { algorithms: ['EdDSA' as const], cache: 10_000 } },
 }
 
-/** As the service does it: a line with the address, on standard output. */
-export async function announce(app: Pick<FastifyInstance, 'listen' | 'log'>): Promise<void> {
+export interface Claims {
+  sub: string
+  deviceId: string
+}
+
+type Answer = (claims: Claims, receiverId: string, body: SendMessageBody) => Promise<SendMessageResponse>
+
+/** The same framework, token check, schemas and logging as the service; says its address as the service does. */
+export async function serve(answer: Answer): Promise<void> {
+  const app = Fastify({ logger: true, ajv: ajvOptions }).withTypeProvider<TypeBoxTypeProvider>()
+  await app.register(jwt, environment.jwt)
+  for (const schema of [MediaReference, MediaItem, Message, SendMessageResponse]) app.addSchema(schema)
+  const schema = {
+    params: SendMessageParams,
+    headers: SendMessageHeaders,
+    body: SendMessageBody,
+    response: { 200: SendMessageResponse },
+  }
+  app.post(
+    '/message/send/:userId',
+    {
+      schema,
+      onRequest: (request, _reply, done) => {
+        request.user = app.jwt.verify(request.headers.authorization?.slice('Bearer '.length) ?? '')
+        done()
+      },
+    },
+    ({ user, params, body }) => answer(user as Claims, params.userId, body),
+  )
   const address = await app.listen({ host: '127.0.0.1', port: 0 })
   app.log.info({ address }, 'listening')
 }

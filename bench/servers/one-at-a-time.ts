@@ -1,55 +1,24 @@
-import jwt from '@fastify/jwt'
-import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
-import Fastify from 'fastify'
 import { MongoClient, ObjectId } from 'mongodb'
-import {
-  MediaItem,
-  MediaReference,
-  Message,
-  SendMessageBody,
-  SendMessageHeaders,
-  SendMessageParams,
-  SendMessageResponse,
-} from '../../schemas/message.ts'
-import { ajvOptions } from '../../src/plugins/validation.ts'
+import type { SendMessageBody } from '../../schemas/message.ts'
 import { conversationIdOf, pairOf } from '../../src/send-message/conversation.ts'
-import { announce, echoOf, environment } from './common.ts'
+import { echoOf, environment, serve } from './common.ts'
 
 /**
  * What a good engineer writes first: the ceiling, a look at sender, device, receiver and blocks, then a transaction for each
  * message with the chat's upsert and the insert. Correct, and one message at a time.
  */
-const app = Fastify({ logger: true, ajv: ajvOptions }).withTypeProvider<TypeBoxTypeProvider>()
-await app.register(jwt, environment.jwt)
-for (const schema of [MediaReference, MediaItem, Message, SendMessageResponse]) app.addSchema(schema)
 const client = await MongoClient.connect(environment.mongodbUri, { writeConcern: { w: 'majority' } })
 const db = client.db()
 
-app.post(
-  '/message/send/:userId',
-  {
-    schema: {
-      params: SendMessageParams,
-      headers: SendMessageHeaders,
-      body: SendMessageBody,
-      response: { 200: SendMessageResponse },
-    },
-    onRequest: (request, _reply, done) => {
-      request.user = app.jwt.verify(request.headers.authorization?.slice('Bearer '.length) ?? '')
-      done()
-    },
-  },
-  async ({ user, params, body }) => {
-    const claims = user as { sub: string; deviceId: string }
-    const senderId = new ObjectId(claims.sub)
-    const receiverId = new ObjectId(params.userId)
-    await check(senderId, receiverId, new ObjectId(claims.deviceId))
-    const message = await store(senderId, receiverId, body)
-    const answer = echoOf(claims.sub, params.userId, body)
-    const ids = { _id: message._id.toHexString(), conversationId: message.conversationId.toHexString() }
-    return { ...answer, data: { ...answer.data, ...ids } }
-  },
-)
+await serve(async ({ sub, deviceId }, receiver, body) => {
+  const senderId = new ObjectId(sub)
+  const receiverId = new ObjectId(receiver)
+  await check(senderId, receiverId, new ObjectId(deviceId))
+  const message = await store(senderId, receiverId, body)
+  const answer = echoOf(sub, receiver, body)
+  const ids = { _id: message._id.toHexString(), conversationId: message.conversationId.toHexString() }
+  return { ...answer, data: { ...answer.data, ...ids } }
+})
 
 async function check(senderId: ObjectId, receiverId: ObjectId, deviceId: ObjectId): Promise<void> {
   const either = [
@@ -82,5 +51,3 @@ async function store(senderId: ObjectId, receiverId: ObjectId, { content, type }
   )
   return message
 }
-
-await announce(app)

@@ -25,6 +25,7 @@ export interface Feature {
   deps: SendMessageDeps
   commitDeps: CommitDeps
   person(): Promise<Person>
+  two(): Promise<[Person, Person]>
   /** Lets the own server fail commands; ends with the test. */
   failCommand(t: Test, failCommands: string[], how: Record<string, unknown>, times?: number): Promise<void>
   /** Ends it earlier. */
@@ -91,6 +92,7 @@ export async function startFeature(
     deps,
     commitDeps,
     person,
+    two: async () => [await person(), await person()],
     async failCommand(test, failCommands, how, times) {
       test.teardown(() => failPoint('off'))
       await failPoint(times === undefined ? 'alwaysOn' : { times }, { failCommands, ...how })

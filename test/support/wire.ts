@@ -186,3 +186,22 @@ function answersIn(raw: string): Omit<Answer, 'code'>[] {
   const answer = { status, headers, body: JSON.parse(raw.slice(end + 4, next) || 'null') }
   return [...(status === 100 ? [] : [answer]), ...answersIn(raw.slice(next))]
 }
+
+/** Requests to one path by one sender, as bytes; of what comes back, only the course. */
+export function talking(
+  wire: ReturnType<typeof createWire>,
+  { path, token }: { path: string; token: string },
+) {
+  /** A right request, but for what is told. */
+  const bytes = (parts: Partial<RequestBytes> = {}): string =>
+    requestBytes({ line: `POST ${path} HTTP/1.1`, token, ...parts })
+  const talk = async (sent: string | Buffer, options?: TalkOptions): Promise<string> =>
+    course(await wire.talk(sent, options))
+
+  async function talks(sent: Record<string, string | Buffer>): Promise<Record<string, string>> {
+    const heard = await Promise.all(Object.values(sent).map((each) => talk(each)))
+    return Object.fromEntries(Object.keys(sent).map((name, index) => [name, heard[index] ?? '']))
+  }
+
+  return { bytes, talk, talks }
+}
