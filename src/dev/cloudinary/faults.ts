@@ -15,8 +15,11 @@ export type Fault =
   /** Never answers. */
   | { kind: 'hang' }
   | { kind: 'hang-after' }
-  /** Done; the answer comes a byte at a time, so that no idle time-out ever fires. */
-  | { kind: 'drip'; everyMs: number }
+  /**
+   * Done; the answer comes a byte at a time, so that no idle time-out ever fires. With `before` nothing is done, and the
+   * answer never ends: blanks, which JSON allows in front of a value.
+   */
+  | { kind: 'drip'; everyMs: number; when?: When }
   /** The connection is reset. */
   | { kind: 'reset-before' }
   | { kind: 'reset-after' }
@@ -74,7 +77,7 @@ export async function strike(fault: Fault, deed: () => Answer, response: ServerR
       deed()
       return
     case 'drip':
-      return drip(response, deed(), fault.everyMs)
+      return drip(response, fault.when === 'before' ? undefined : deed(), fault.everyMs)
     case 'reset-before':
       response.socket?.resetAndDestroy()
       return
@@ -100,16 +103,18 @@ export function send(response: ServerResponse, { status, contentType, body }: An
   response.end(body)
 }
 
-function drip(response: ServerResponse, { status, contentType, body }: Answer, everyMs: number): void {
+/** Without an answer: for ever. */
+function drip(response: ServerResponse, answer: Answer | undefined, everyMs: number): void {
   if (response.destroyed) return
-  const bytes = Buffer.from(body)
+  const { status = 200, contentType = 'application/json; charset=utf-8' } = answer ?? {}
+  const bytes = answer && Buffer.from(answer.body)
   let sent = 0
   response.writeHead(status, { 'content-type': contentType })
   response.flushHeaders()
   const timer = setInterval(() => {
-    response.write(bytes.subarray(sent, sent + 1))
+    response.write(bytes ? bytes.subarray(sent, sent + 1) : ' ')
     sent += 1
-    if (sent >= bytes.length) response.end()
+    if (bytes && sent >= bytes.length) response.end()
   }, everyMs)
   response.once('close', () => clearInterval(timer))
 }
