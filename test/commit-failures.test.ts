@@ -1,7 +1,9 @@
+import { MongoClient } from 'mongodb'
 import t, { type Test } from 'tap'
 import type { MessageDocument } from '../src/collections.ts'
 import { type Committed, type Committer, createCommitter } from '../src/send-message/commit.ts'
 import { createKnownChats } from '../src/send-message/known-chats.ts'
+import { startDatabaseProxy } from './support/database-proxy.ts'
 import { codeOf, draft, startFeature } from './support/feature.ts'
 import type { Person } from './support/people.ts'
 
@@ -65,6 +67,24 @@ t.test('a connection that is cut before a command is made anew', async (t) => {
 
 t.test('a commit whose connection is cut is repeated', async (t) => {
   await sixAreStoredOnce(t, ['commitTransaction'], { closeConnection: true }, 3)
+})
+
+t.test('a commit that is never answered is repeated within the deadline', async (t) => {
+  const proxy = await startDatabaseProxy(t, feature.uri)
+  const throughProxy = new MongoClient(proxy.uri, { socketTimeoutMS: 10_000, monitorCommands: true })
+  t.teardown(() => throughProxy.close())
+  const deps = { ...commitDeps, client: throughProxy, db: throughProxy.db(db.databaseName) }
+  const { commit } = createCommitter(deps)
+  const [alice, bob] = await two()
+  throughProxy.on('commandStarted', function freeze({ commandName }) {
+    if (commandName !== 'commitTransaction') return
+    throughProxy.off('commandStarted', freeze)
+    proxy.freezeOpen()
+  })
+
+  const { message } = await commit(draft(alice, bob, {}, 7_500))
+
+  t.strictSame(await storedIds(alice, bob), [message._id.toHexString()])
 })
 
 t.test('a commit that a stepping down member refuses is repeated', async (t) => {

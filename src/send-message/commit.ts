@@ -8,7 +8,7 @@ import { msLeft } from '../lib/deadline.ts'
 import { databaseFailure } from './database-failure.ts'
 import { bytesOf, type Draft, messageOf } from './draft.ts'
 import { type Entry, EntryRejected, type Outcome } from './entry.ts'
-import { beginTransaction, endSession, type TransactionReadConcern } from './session.ts'
+import { beginTransaction, type TransactionReadConcern } from './session.ts'
 import { type TransactionDeps, transactBatch } from './transaction.ts'
 
 /**
@@ -138,16 +138,13 @@ async function runBatch(
   const outcomes: Outcomes = new Map()
   const session = deps.client.startSession({ causalConsistency: false })
   let conflicts = 0
-  let hasFailed = false
   try {
     let pending = items
     while (pending.length > 0) {
       try {
         for (const [item, outcome] of await attempt(deps, session, pending)) outcomes.set(item, outcome)
-        hasFailed = false
         return outcomes
       } catch (error) {
-        hasFailed = true
         const failure = databaseFailure(error)
         if (failure === 'conflict') conflicts += 1
         if (failure === 'unavailable') for (const item of pending) item.mayBeStored = true
@@ -161,7 +158,7 @@ async function runBatch(
     return outcomes
   } finally {
     // Not waited for: it may have an open transaction to abort at a member that does not answer.
-    endSession(deps, session, { hasFailed }).catch(() => {})
+    session.endSession().catch(() => {})
   }
 }
 

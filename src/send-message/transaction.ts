@@ -6,6 +6,7 @@ import type { Draft } from './draft.ts'
 import { type Entry, naming, type Outcome } from './entry.ts'
 import { judge, judgeFinished, nameOf, type Reads, readFor, type Verdict } from './judge.ts'
 import type { KnownChats } from './known-chats.ts'
+import { commitTransaction } from './session.ts'
 import { type Claims, readClaims, settleMedia } from './settle-media.ts'
 
 export interface TransactionDeps {
@@ -55,7 +56,7 @@ export async function transactBatch(
   // Sent to one primary, while it held this transaction: if a majority commits it, that was the primary all the time, and
   // what it answered beside the transaction was up to date.
   if (primary?.() !== before) throw new PrimaryChanged('the primary has changed')
-  await session.commitTransaction()
+  await commitTransaction(db, session)
 
   knownChats.add(draftsOf(newChats).map(({ conversationId }) => conversationId))
   for (const entry of leaders) outcomes.set(entry, { kind: 'stored', message: entry.message })

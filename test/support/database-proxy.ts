@@ -9,6 +9,8 @@ export interface DatabaseProxy {
   cut(): void
   /** Takes connections and bytes, and passes nothing on. */
   freeze(): void
+  /** Passes nothing more on those that are open; new ones are served. */
+  freezeOpen(): void
   mend(): void
 }
 
@@ -16,6 +18,7 @@ export interface DatabaseProxy {
 export async function startDatabaseProxy(t: Test, mongodbUri: string): Promise<DatabaseProxy> {
   const { hostname, port, pathname } = new URL(mongodbUri)
   const sockets = new Set<Socket>()
+  const frozen = new WeakSet<Socket>()
   let state: 'open' | 'cut' | 'frozen' = 'open'
 
   const server = createServer((client) => {
@@ -28,7 +31,7 @@ export async function startDatabaseProxy(t: Test, mongodbUri: string): Promise<D
         sockets.delete(from)
         to.destroy()
       })
-      from.on('data', (bytes) => void (state === 'open' && to.write(bytes)))
+      from.on('data', (bytes) => void (state === 'open' && !frozen.has(from) && to.write(bytes)))
     }
   })
   await once(server.listen(0, '127.0.0.1'), 'listening')
@@ -49,6 +52,9 @@ export async function startDatabaseProxy(t: Test, mongodbUri: string): Promise<D
     },
     freeze() {
       state = 'frozen'
+    },
+    freezeOpen() {
+      for (const socket of sockets) frozen.add(socket)
     },
     mend() {
       state = 'open'

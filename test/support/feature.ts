@@ -19,6 +19,7 @@ import { createPeople, type Person } from './people.ts'
 
 /** The feature without HTTP in front of it, and without a sweeper that runs by itself. */
 export interface Feature {
+  uri: string
   client: MongoClient
   db: Db
   storage: CloudinaryStandIn
@@ -86,6 +87,7 @@ export async function startFeature(
   }
   const { person } = createPeople({ url: '', db, storage, conformance })
   return {
+    uri,
     client,
     db,
     storage,
