@@ -1,0 +1,64 @@
+/** What the clients know: one entry a message, whatever became of it. */
+export interface Entry {
+  /** The message's content, which no other has. */
+  readonly mark: string
+  readonly kind: MessageKind
+  readonly key: string | undefined
+  readonly senderId: string
+  readonly receiverId: string
+  readonly mediaIds: readonly string[]
+  /** The id in its 200. */
+  acknowledged?: string
+  /** The code of its last answer that said that nothing was stored. */
+  refused?: string
+  /** An answer said that it may be stored, or no answer came: only a repeat with its key tells. */
+  unknown: boolean
+}
+
+export type MessageKind =
+  | 'text'
+  | 'hot'
+  | 'first'
+  | 'media'
+  | 'once'
+  | 'blocked'
+  | 'unknown receiver'
+  | 'bad token'
+
+export interface Ledger {
+  readonly entries: readonly Entry[]
+  /** Times of the 200s, by the monotonic clock. */
+  readonly acknowledgedAtMs: readonly number[]
+  readonly tries: Tries
+  open(entry: Omit<Entry, 'unknown'>): Entry
+  acknowledge(entry: Entry, id: string): void
+}
+
+/** Counted by try, not by message. */
+export interface Tries {
+  unanswered: number
+  unavailable: number
+  /** By status and code. */
+  answers: Record<string, number>
+  /** From the request to its answer: the slowest. */
+  slowestMs: number
+}
+
+export function openLedger(): Ledger {
+  const entries: Entry[] = []
+  const acknowledgedAtMs: number[] = []
+  return {
+    entries,
+    acknowledgedAtMs,
+    tries: { unanswered: 0, unavailable: 0, answers: {}, slowestMs: 0 },
+    open(entry) {
+      const opened: Entry = { ...entry, unknown: false }
+      entries.push(opened)
+      return opened
+    },
+    acknowledge(entry, id) {
+      entry.acknowledged = id
+      acknowledgedAtMs.push(performance.now())
+    },
+  }
+}
