@@ -48,7 +48,6 @@ const longFiles: Readonly<Record<string, string>> = {
   'schemas/refusal.ts': 'a table: every code with its status, message and meaning',
   'src/config.ts': 'every variable with its bounds',
   'src/send-message/commit.ts': 'one rule: what a batch does when a part of it fails',
-  'src/send-message/media-records.ts': 'every change of a record, each one update',
 }
 
 /** Of comments and strings, which the formatter leaves alone: one of 110 columns may end in a long word. */

@@ -56,12 +56,30 @@ export async function write(
   db: Db,
   collection: string,
   command: Document,
-  { session, signal }: CommandOptions,
+  options: CommandOptions,
 ): Promise<WriteResult> {
-  const reply = session
-    ? await db.command(command, { session, signal })
-    : await db.command({ ...command, writeConcern: { w: 'majority' } }, { signal })
+  const reply = await send(db, command, options)
   const [error] = reply.writeErrors ?? []
   if (error) throw new WriteRejected(collection, error.index, error.code)
-  return { n: reply.n, upserted: reply.upserted ?? [] }
+  return resultOf(reply)
+}
+
+/** Carries out each update that is not refused, whatever became of the others. */
+export async function updateEach(
+  db: Db,
+  collection: string,
+  updates: readonly Document[],
+  options: CommandOptions,
+): Promise<WriteResult> {
+  return resultOf(await send(db, { update: collection, updates, ordered: false }, options))
+}
+
+function send(db: Db, command: Document, { session, signal }: CommandOptions): Promise<Document> {
+  return session
+    ? db.command(command, { session, signal })
+    : db.command({ ...command, writeConcern: { w: 'majority' } }, { signal })
+}
+
+function resultOf({ n, upserted = [] }: Document): WriteResult {
+  return { n, upserted }
 }

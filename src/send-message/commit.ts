@@ -2,10 +2,10 @@ import { setTimeout as pause } from 'node:timers/promises'
 import type { ClientSession, MongoClient } from 'mongodb'
 import type { MediaItem } from '../../schemas/message.ts'
 import type { MessageDocument } from '../collections.ts'
-import { DatabaseUnavailable, InternalError, Overloaded } from '../errors.ts'
-import { type Batcher, createBatcher, DeadlinePassed, QueueFull } from '../lib/batcher.ts'
+import { DatabaseUnavailable, InternalError } from '../errors.ts'
+import { type Batcher, createBatcher } from '../lib/batcher.ts'
 import { msLeft } from '../lib/deadline.ts'
-import { databaseFailure } from './database-failure.ts'
+import { asRefusal, databaseFailure } from './database-failure.ts'
 import { bytesOf, type Draft, messageOf } from './draft.ts'
 import { type Entry, EntryRejected, type Outcome } from './entry.ts'
 import { beginTransaction, type TransactionReadConcern } from './session.ts'
@@ -104,9 +104,7 @@ export function createCommitter(deps: CommitDeps): Committer {
         const outcome = await batches.add(item, options)
         return committed(outcome.kind === 'contended' ? await lane.add(item, options) : outcome)
       } catch (error) {
-        if (error instanceof QueueFull) throw new Overloaded({ cause: error })
-        if (error instanceof DeadlinePassed) throw new DatabaseUnavailable({ cause: error })
-        throw error
+        throw asRefusal(error)
       }
     },
   }

@@ -1,5 +1,6 @@
 import { MongoError } from 'mongodb'
-import { DatabaseUnavailable, InternalError, type Refusal } from '../errors.ts'
+import { DatabaseUnavailable, InternalError, Overloaded, Refusal } from '../errors.ts'
+import { DeadlinePassed, QueueFull } from '../lib/batcher.ts'
 import { WriteRejected } from './commands.ts'
 import { EntryRejected } from './entry.ts'
 import { PrimaryChanged } from './transaction.ts'
@@ -65,7 +66,10 @@ export function databaseFailure(error: unknown): DatabaseFailure {
 }
 
 /** For what is not repeated: the refusal that the client gets. */
-export function asDatabaseRefusal(cause: unknown): Refusal {
+export function asRefusal(cause: unknown): Refusal {
+  if (cause instanceof Refusal) return cause
+  if (cause instanceof QueueFull) return new Overloaded({ cause })
+  if (cause instanceof DeadlinePassed) return new DatabaseUnavailable({ cause })
   return databaseFailure(cause) === 'defect'
     ? new InternalError({ cause })
     : new DatabaseUnavailable({ cause })

@@ -2,6 +2,7 @@ import type { FastifyPluginAsync } from 'fastify'
 import { Overloaded } from '../errors.ts'
 import { monotonicMs } from '../lib/deadline.ts'
 import { createGate } from '../lib/gate.ts'
+import { createAdmission } from './admission.ts'
 import { type Committed, createCommitter } from './commit.ts'
 import { bytesOf, type Draft } from './draft.ts'
 import { createKnownChats } from './known-chats.ts'
@@ -23,24 +24,23 @@ const sendMessageFeature: FastifyPluginAsync = async (app) => {
   const knownChats = createKnownChats()
   const records = createMediaRecords(db)
   const now = (): Date => new Date()
-  const committer = createCommitter({
-    client,
-    db,
-    knownChats,
-    primary,
-    readConcern: transactionReadConcern,
-    now,
-    onBatch: meters.onBatch,
-  })
   const release = releaseLater(records)
   const deps: SendMessageDeps = {
-    db,
     storage: app.storage,
     records,
     clock: monotonicMs,
     onPromotion: meters.onPromotion,
     releaseLater: release.add,
-    commit: committer.commit,
+    ...createAdmission({ db }),
+    ...createCommitter({
+      client,
+      db,
+      knownChats,
+      primary,
+      readConcern: transactionReadConcern,
+      now,
+      onBatch: meters.onBatch,
+    }),
   }
 
   const texts = createGate(textsInFlight)

@@ -1,6 +1,7 @@
-import type { Db, Document, ObjectId } from 'mongodb'
+import type { Db, Document } from 'mongodb'
 import type { MediaRecordDocument } from '../collections.ts'
-import { findAll, WriteRejected, write } from './commands.ts'
+import { findAll, write } from './commands.ts'
+import { createMediaClaims, type MediaClaims } from './media-claims.ts'
 
 /**
  * A promotion cannot be part of the transaction: it is HTTP to somebody else, takes seconds, cannot be rolled back, and
@@ -17,11 +18,10 @@ import { findAll, WriteRejected, write } from './commands.ts'
  *
  * Every change is one update filtered by the state and the holder's token, acknowledged by a majority. The token is new
  * with every change of hands, so a former holder's late update matches nothing. Times are the database's (`$$NOW`):
- * instances' clocks differ. The settlement is in `transaction.ts`, everything else that writes a record is here.
+ * instances' clocks differ. The claim is in `media-claims.ts`, the settlement in the transaction, everything else that
+ * writes a record is here.
  */
-export interface MediaRecords {
-  /** Takes all of the ids for one holder, or none. No asset may be moved before it has answered. */
-  claim(ids: readonly string[], holder: { senderId: ObjectId; token: string }): Promise<ClaimAnswer>
+export interface MediaRecords extends MediaClaims {
   /** Ends the holder's lease now, so that its sender may take the records over at once. */
   release(ids: readonly string[], token: string): Promise<void>
   /** `promoting → undoing` with a new token; gives the ids that were still the holder's: only those may be moved. */
@@ -47,14 +47,6 @@ export interface UndoItem {
   readonly uncertain: boolean
 }
 
-export type ClaimAnswer =
-  /** `takenOver`: those that another request held before; what it did to their assets has to be looked at. */
-  | { kind: 'claimed'; takenOver: ReadonlySet<string> }
-  /** By id, why it could not be had. */
-  | { kind: 'taken'; attached: ReadonlySet<string>; busy: ReadonlySet<string> }
-
-/** Longer than any request holds a record: its deadline and the undo's are 18 s together. */
-export const leaseMs = 60_000
 /**
  * Longer than a call to the storage can live: 8 s, and what the network may hold back. An undo's lease is as long, so that
  * whoever takes it over knows that no call of the former holder is under way, and need not wait once more.
@@ -69,10 +61,6 @@ const postponeMaxMs = 90_000
 const commandTimeoutMs = 2_500
 
 const inMs = (ms: number): Document => ({ $add: ['$$NOW', ms] })
-/** The server's code for a document that an update would replace by something else than a document. */
-const replacedByString = 40228
-
-const isMissing = (path: string): Document => ({ $eq: [{ $type: path }, 'missing'] })
 // An earlier `back` is over when an undo ends: its quiet time had passed, or the undo could not have begun.
 const stillUncertain = { $cond: [{ $eq: ['$uncertain', 'back'] }, 'forward', '$uncertain'] }
 
@@ -82,23 +70,7 @@ export function createMediaRecords(db: Db): MediaRecords {
     findAll<MediaRecordDocument>(db, { find: 'media', filter, ...more }, bounded())
 
   return {
-    async claim(ids, holder) {
-      // Sorted and in order: of two requests that overlap, one wins.
-      const sorted = [...ids].sort()
-      const answer = await update(sorted.map((id) => claimUpdate(id, holder))).catch(asRejection)
-      const rejected = answer instanceof WriteRejected
-      if (!rejected && answer.upserted.length === sorted.length)
-        return { kind: 'claimed', takenOver: new Set() }
-      const records = await find({ _id: { $in: sorted } })
-      const held = records.filter(({ token }) => token === holder.token)
-      if (!rejected) return { kind: 'claimed', takenOver: idsOf(held, ({ takenOver }) => takenOver) }
-      await giveBack(db, sorted, holder.token)
-      const attached = idsOf(records, ({ state }) => state === 'attached')
-      const busy = idsOf(records, ({ state, token }) => state !== 'attached' && token !== holder.token)
-      // Not by a record, not even by one that was given back meanwhile.
-      if (attached.size + busy.size === 0 && answer.code !== replacedByString) throw answer
-      return { kind: 'taken', attached, busy }
-    },
+    ...createMediaClaims(db),
 
     async release(ids, token) {
       const held = { _id: { $in: ids }, state: 'promoting', token }
@@ -159,56 +131,6 @@ export function createMediaRecords(db: Db): MediaRecords {
       }
     },
   }
-}
-
-/**
- * Inserts the record, or takes it over where its own sender may: a promotion whose lease is over, or one that was undone
- * with every answer. One conditional update, because the lease can only be told by the database's clock. Where it may not,
- * the update fails (a document cannot be replaced by a string), so that the command ends there: were the later ids taken
- * all the same, of two requests for two uploads each could get one.
- */
-function claimUpdate(id: string, { senderId, token }: { senderId: ObjectId; token: string }): Document {
-  const leaseIsOver = { $and: [{ $eq: ['$state', 'promoting'] }, { $lt: ['$until', '$$NOW'] }] }
-  const isUndone = { $and: [{ $eq: ['$state', 'undone'] }, { $ne: ['$uncertain', 'back'] }] }
-  const mayTakeOver = { $and: [{ $eq: ['$senderId', senderId] }, { $or: [leaseIsOver, isUndone] }] }
-  const claimed = {
-    _id: '$_id',
-    state: 'promoting',
-    senderId,
-    // A literal: a token must never be read as a field's path.
-    token: { $literal: token },
-    until: inMs(leaseMs),
-    takenOver: { $not: [isMissing('$state')] },
-    // Absent where it was absent.
-    uncertain: '$uncertain',
-  }
-  const claim = { $cond: [{ $or: [isMissing('$state'), mayTakeOver] }, claimed, '$state'] }
-  return { q: { _id: id }, u: [{ $replaceWith: claim }], upsert: true }
-}
-
-function asRejection(error: unknown): WriteRejected {
-  if (error instanceof WriteRejected) return error
-  throw error
-}
-
-/** What a claim got of what it did not get whole: new records go, taken ones end their lease and are swept. */
-async function giveBack(db: Db, ids: readonly string[], token: string): Promise<void> {
-  const held = { _id: { $in: ids }, state: 'promoting', token }
-  await write(
-    db,
-    'media',
-    { delete: 'media', deletes: [{ q: { ...held, takenOver: false }, limit: 0 }] },
-    bounded(),
-  )
-  const updates = [{ q: held, u: [{ $set: { until: '$$NOW' } }], multi: true }]
-  await write(db, 'media', { update: 'media', updates }, bounded())
-}
-
-function idsOf(
-  records: readonly MediaRecordDocument[],
-  which: (record: MediaRecordDocument) => boolean,
-): Set<string> {
-  return new Set(records.filter(which).map(({ _id }) => _id))
 }
 
 function bounded(): { signal: AbortSignal } {

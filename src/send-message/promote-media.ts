@@ -4,9 +4,10 @@ import type { MediaItem, MessageType } from '../../schemas/message.ts'
 import { MediaAlreadyUsed, MediaPromotionFailed, type Refusal, RequestInProgress } from '../errors.ts'
 import { type Deadline, deadlineIn, msLeft } from '../lib/deadline.ts'
 import type { AssetStorage, FindAnswer, ResourceType, StoredAsset } from '../plugins/asset-storage.ts'
-import { asDatabaseRefusal } from './database-failure.ts'
+import { asRefusal } from './database-failure.ts'
 import type { Draft } from './draft.ts'
-import { leaseMs, type MediaRecords } from './media-records.ts'
+import { leaseMs } from './media-claims.ts'
+import type { MediaRecords } from './media-records.ts'
 import { permanentIdOf } from './media-reference.ts'
 import { type Moved, undoPromotion } from './undo-promotion.ts'
 
@@ -61,7 +62,7 @@ export async function claimMedia(
   const answer = await records.claim(draft.mediaIds, holder).catch((error: unknown) => {
     // The records may have been made all the same.
     releaseLater(draft.mediaIds, token)
-    throw asDatabaseRefusal(error)
+    throw asRefusal(error)
   })
   if (answer.kind === 'claimed') return { token, takenOver: answer.takenOver, lease }
 

@@ -1,6 +1,7 @@
 import { monotonicMs } from '../lib/deadline.ts'
 import { runEvery } from '../lib/run-every.ts'
-import { leaseMs, type MediaRecords } from './media-records.ts'
+import { leaseMs } from './media-claims.ts'
+import type { MediaRecords } from './media-records.ts'
 
 // A database that comes back is asked within this.
 const intervalMs = 1_000

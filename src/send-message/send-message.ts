@@ -1,12 +1,12 @@
 import { DatabaseUnavailable, MessageToSelf, Refusal } from '../errors.ts'
-import { type AdmissionDeps, admit } from './admission.ts'
+import type { Admission } from './admission.ts'
 import type { Committed, Committer } from './commit.ts'
 import type { Draft } from './draft.ts'
 import { refuseInvalidMediaReferences } from './media-reference.ts'
 import { claimMedia, type Promotion, type PromotionDeps, promoteMedia } from './promote-media.ts'
 import { undoPromotion } from './undo-promotion.ts'
 
-export type SendMessageDeps = AdmissionDeps & PromotionDeps & Pick<Committer, 'commit'>
+export type SendMessageDeps = Admission & PromotionDeps & Committer
 
 /**
  * Sends a private message, or finds the one that this request has sent before. Throws a `Refusal`.
@@ -21,7 +21,7 @@ export async function sendMessage(deps: SendMessageDeps, draft: Draft): Promise<
   if (draft.senderId === draft.receiverId) throw new MessageToSelf()
   if (draft.mediaIds.length === 0) return await deps.commit(draft)
 
-  const finished = await admit(deps, draft)
+  const finished = await deps.admit(draft)
   if (finished) return finished
   refuseInvalidMediaReferences(draft)
 
@@ -33,7 +33,7 @@ export async function sendMessage(deps: SendMessageDeps, draft: Draft): Promise<
 
 /** Somebody has the uploads: perhaps this request's own first try, which has finished since it was admitted. */
 async function finishedOr(deps: SendMessageDeps, draft: Draft, refusal: Refusal): Promise<Committed> {
-  const finished = await admit(deps, draft)
+  const finished = await deps.admit(draft)
   if (finished) return finished
   throw refusal
 }

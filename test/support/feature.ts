@@ -9,6 +9,7 @@ import { findMongod } from '../../src/dev/mongod.ts'
 import { startReplicaSet } from '../../src/dev/replica-set.ts'
 import { deadlineIn, monotonicMs } from '../../src/lib/deadline.ts'
 import cloudinary from '../../src/plugins/cloudinary.ts'
+import { createAdmission } from '../../src/send-message/admission.ts'
 import { type CommitDeps, createCommitter } from '../../src/send-message/commit.ts'
 import { type Draft, type DraftRequest, draftOf } from '../../src/send-message/draft.ts'
 import { createKnownChats } from '../../src/send-message/known-chats.ts'
@@ -72,13 +73,13 @@ export async function startFeature(
   }
   const records = createMediaRecords(db)
   const deps: SendMessageDeps = {
-    db,
     storage: app.storage,
     records,
     clock: monotonicMs,
     onPromotion() {},
     releaseLater: (ids, claim) => void records.release(ids, claim).catch(() => {}),
-    commit: createCommitter(commitDeps).commit,
+    ...createAdmission({ db }),
+    ...createCommitter(commitDeps),
   }
   const conformance = { check() {} }
   const failPoint = async (mode: unknown, data: object = {}): Promise<void> => {

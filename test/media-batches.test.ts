@@ -1,0 +1,104 @@
+import type { CommandStartedEvent } from 'mongodb'
+import t from 'tap'
+import { codeOf, draft, startFeature } from './support/feature.ts'
+import { recordOf } from './support/media.ts'
+import type { Person } from './support/people.ts'
+
+const feature = await startFeature(t, { monitorCommands: true })
+const { db, client, deps } = feature
+
+/** How often each command was sent by some work. */
+async function commandsOf(work: () => Promise<unknown>): Promise<Record<string, number>> {
+  const counts: Record<string, number> = {}
+  const listen = ({ commandName, command }: CommandStartedEvent): void => {
+    const name = `${commandName} ${command[commandName]}`
+    counts[name] = (counts[name] ?? 0) + 1
+  }
+  client.on('commandStarted', listen)
+  await work()
+  client.off('commandStarted', listen)
+  return counts
+}
+
+/** A claim of a request's own. */
+function claim(person: Person, token: string, ...ids: string[]): ReturnType<typeof deps.records.claim> {
+  return deps.records.claim(ids, { senderId: person.id, token })
+}
+
+t.test('requests with media that arrive together are admitted together', async (t) => {
+  const [alice, bob] = await feature.two()
+
+  const lone = await commandsOf(() => deps.admit(draft(alice, bob)))
+  // Two runs leave at once with one each, and the others together behind them.
+  const many = await commandsOf(() =>
+    Promise.all(Array.from({ length: 50 }, () => deps.admit(draft(alice, bob)))),
+  )
+
+  t.strictSame(lone, { 'find blocks': 1, 'find users': 1, 'find devices': 1 })
+  t.strictSame(many, { 'find blocks': 3, 'find users': 3, 'find devices': 3 })
+})
+
+t.test('among those that are admitted together each has its own verdict', async (t) => {
+  const [alice, bob] = await feature.two()
+  const [blocked, suspended] = await feature.two()
+  await alice.blocks(blocked)
+  await suspended.becomes('suspended')
+  const request = [bob, blocked, suspended, bob]
+
+  const codes = await Promise.all(request.map((sender) => codeOf(deps.admit(draft(sender, alice)))))
+
+  t.strictSame(codes, ['OK', 'BLOCKED_RELATIONSHIP', 'ACCOUNT_SUSPENDED', 'OK'])
+})
+
+t.test('uploads that are claimed together cost one command', async (t) => {
+  const [alice] = await feature.two()
+  const ids = Array.from({ length: 30 }, (_, index) => `together ${index}`)
+
+  const commands = await commandsOf(() => Promise.all(ids.map((id) => claim(alice, `for ${id}`, id))))
+
+  t.strictSame(commands, { 'update media': 3 })
+  const tokens = await Promise.all(ids.map(async (id) => (await recordOf(db, id))?.token))
+  t.strictSame(
+    tokens,
+    ids.map((id) => `for ${id}`),
+  )
+})
+
+t.test(
+  'of two requests in one batch that overlap one gets all it wants, and the other nothing',
+  async (t) => {
+    const [alice, bob] = await feature.two()
+
+    const [, , first, second, apart] = await Promise.all([
+      claim(alice, 'ahead', 'ahead'),
+      claim(alice, 'ahead too', 'ahead too'),
+      claim(alice, 'first', 'a', 'b', 'c'),
+      claim(bob, 'second', 'b', 'c', 'd'),
+      claim(bob, 'apart', 'e', 'f'),
+    ])
+    const tokens = await Promise.all(
+      ['a', 'b', 'c', 'd', 'e', 'f'].map(async (id) => (await recordOf(db, id))?.token),
+    )
+
+    t.strictSame(
+      [first, apart].map((answer) => answer?.kind),
+      ['claimed', 'claimed'],
+    )
+    t.strictSame(second, { kind: 'taken', attached: new Set(), busy: new Set(['b', 'c']) })
+    t.strictSame(tokens, ['first', 'first', 'first', undefined, 'apart', 'apart'])
+  },
+)
+
+t.test('what a sender has back is taken over in a batch, too', async (t) => {
+  const [alice] = await feature.two()
+  await claim(alice, 'before', 'back')
+  await deps.records.release(['back'], 'before')
+
+  const [, , again] = await Promise.all([
+    claim(alice, 'x', 'in front'),
+    claim(alice, 'y', 'in front too'),
+    claim(alice, 'again', 'back', 'new'),
+  ])
+
+  t.strictSame(again, { kind: 'claimed', takenOver: new Set(['back']) })
+})
