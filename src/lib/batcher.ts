@@ -1,4 +1,8 @@
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import { type Deadline, msLeft } from './deadline.ts'
+
+// At 0.1 ms of work each, some milliseconds between two looks at the network.
+const turnItems = 32
 
 export interface BatcherOptions<T, R> {
   /**
@@ -92,18 +96,27 @@ export function createBatcher<T, R>(options: BatcherOptions<T, R>): Batcher<T, R
 
   async function run(batch: Waiting<T, R>[]): Promise<void> {
     runs += 1
-    try {
-      const results = await options.run(batch.map(({ item }) => item))
-      for (const waiting of batch) settleFrom(results, waiting)
-    } catch (error) {
-      for (const waiting of batch) waiting.reject(error)
-    } finally {
-      runs -= 1
-      startRuns()
-    }
+    const settle = await options.run(batch.map(({ item }) => item)).then(
+      (results) => (waiting: Waiting<T, R>) => settleFrom(results, waiting),
+      (error: unknown) => (waiting: Waiting<T, R>) => waiting.reject(error),
+    )
+    runs -= 1
+    startRuns()
+    await inTurns(batch, settle)
   }
 
   return { add }
+}
+
+/**
+ * What waits for a result goes on at once, and all of a batch together would keep the process busy for as long as a run
+ * takes, with the next run's first answer waiting behind it.
+ */
+async function inTurns<W>(batch: readonly W[], settle: (waiting: W) => void): Promise<void> {
+  for (let at = 0; at < batch.length; at += turnItems) {
+    if (batch.length > turnItems) await nextTurn()
+    for (const waiting of batch.slice(at, at + turnItems)) settle(waiting)
+  }
 }
 
 function settleFrom<T, R>(results: ReadonlyMap<T, R>, waiting: Waiting<T, R>): void {
