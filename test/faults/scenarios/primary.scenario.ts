@@ -30,4 +30,34 @@ export const scenarios: Scenario[] = [
         }
       }),
   },
+  {
+    name: 'primary paused, and resumed when another is in its place',
+    run: (stage) =>
+      underLoad(stage, {}, async (load) => {
+        while (load.goesOn()) {
+          const primary = await stage.members.primary()
+          load.strikes(`${primary.name} is paused`)
+          stage.members.pause(primary)
+          await load.recovers()
+          // It wakes as one that takes itself for the primary, with commands in its sockets that everybody has given up.
+          stage.members.resume(primary)
+          await stage.members.heal()
+          await load.recovers()
+        }
+      }),
+  },
+  {
+    name: 'a secondary paused',
+    run: (stage) =>
+      underLoad(stage, {}, async (load) => {
+        while (load.goesOn()) {
+          const secondary = await stage.members.secondary()
+          load.strikes(`${secondary.name} is paused`)
+          stage.members.pause(secondary)
+          await pause(5_000)
+          stage.members.resume(secondary)
+          await stage.members.heal()
+        }
+      }),
+  },
 ]

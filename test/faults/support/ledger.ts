@@ -7,13 +7,20 @@ export interface Entry {
   readonly senderId: string
   readonly receiverId: string
   readonly mediaIds: readonly string[]
+  /** The first try, by the monotonic clock. */
+  readonly sentAtMs: number
   /** The id in its 200. */
   acknowledged?: string
+  acknowledgedAtMs?: number
   /** The code of its last answer that said that nothing was stored. */
   refused?: string
+  /** Tries that were answered with 503. */
+  unavailable: number
   /** An answer said that it may be stored, or no answer came: only a repeat with its key tells. */
   unknown: boolean
 }
+
+export type Draft = Omit<Entry, 'unknown' | 'unavailable' | 'sentAtMs'>
 
 export type MessageKind =
   | 'text'
@@ -30,7 +37,7 @@ export interface Ledger {
   /** Times of the 200s, by the monotonic clock. */
   readonly acknowledgedAtMs: readonly number[]
   readonly tries: Tries
-  open(entry: Omit<Entry, 'unknown'>): Entry
+  open(entry: Draft): Entry
   acknowledge(entry: Entry, id: string): void
 }
 
@@ -52,13 +59,14 @@ export function openLedger(): Ledger {
     acknowledgedAtMs,
     tries: { unanswered: 0, unavailable: 0, answers: {}, slowestMs: 0 },
     open(entry) {
-      const opened: Entry = { ...entry, unknown: false }
+      const opened: Entry = { ...entry, sentAtMs: performance.now(), unavailable: 0, unknown: false }
       entries.push(opened)
       return opened
     },
     acknowledge(entry, id) {
       entry.acknowledged = id
-      acknowledgedAtMs.push(performance.now())
+      entry.acknowledgedAtMs = performance.now()
+      acknowledgedAtMs.push(entry.acknowledgedAtMs)
     },
   }
 }

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { setTimeout as pause } from 'node:timers/promises'
 import type { CloudinaryStandIn } from '../../../src/dev/cloudinary/server.ts'
 import { type Reply, sendTo } from './http.ts'
-import { type Entry, type Ledger, type MessageKind, openLedger } from './ledger.ts'
+import { type Draft, type Entry, type Ledger, type MessageKind, openLedger } from './ledger.ts'
 import type { People, Person } from './people.ts'
 
 export interface TrafficDeps {
@@ -69,7 +69,7 @@ export function startTraffic(deps: TrafficDeps, options: TrafficOptions): Traffi
   }
 }
 
-type Composed = { message: Omit<Entry, 'unknown'>; token: string }
+type Composed = { message: Draft; token: string }
 
 function composer({ people, storage }: TrafficDeps, mix: Mix): (sender: Person) => Composed {
   const run = randomUUID().slice(0, 8)
@@ -158,7 +158,10 @@ function note(ledger: Ledger, entry: Entry, reply: Reply, tookMs: number): void 
   const name = `${status} ${code}`
   tries.answers[name] = (tries.answers[name] ?? 0) + 1
   tries.slowestMs = Math.max(tries.slowestMs, tookMs)
-  if (status === 503) tries.unavailable += 1
+  if (status === 503) {
+    tries.unavailable += 1
+    entry.unavailable += 1
+  }
   if (code === 'DATABASE_UNAVAILABLE') entry.unknown = true
   if (status === 200 && id !== undefined) ledger.acknowledge(entry, id)
   // Of what is sent once, every refusal is the last word; of the rest, one that a repeat would not change.

@@ -2,7 +2,8 @@ import { setTimeout as pause } from 'node:timers/promises'
 import type { Outcome, Stage } from '../scenario.ts'
 import { countUp } from './count.ts'
 import { findAll } from './find-all.ts'
-import { seedPeople } from './people.ts'
+import { type People, seedPeople } from './people.ts'
+import { startProbe } from './probe.ts'
 import { longestGapMs, rateOf, recoveryMs } from './rate.ts'
 import type { ServiceProcess } from './services.ts'
 import { type Mix, startTraffic, type Traffic } from './traffic.ts'
@@ -12,12 +13,15 @@ export interface LoadOptions {
   pauseMs?: number
   mix?: Mix
   processes?: number
+  /** Which of the processes get traffic, by their numbers; all unless told. */
+  trafficTo?: readonly number[]
   /** More options of the database's address, for each process in turn. */
   uriOptions?: readonly Record<string, string>[]
 }
 
 /** What a scenario does its faults to. */
 export interface Load {
+  readonly people: People
   readonly services: readonly ServiceProcess[]
   readonly traffic: Traffic
   /** Messages a second before the first fault. */
@@ -53,12 +57,15 @@ export async function underLoad(
     }),
   )
   let next = 0
-  const nextUrl = (): string => services[next++ % services.length]?.url ?? ''
+  const reached = services.filter((_, nth) => options.trafficTo?.includes(nth) ?? true)
+  const nextUrl = (): string => reached[next++ % reached.length]?.url ?? ''
   const traffic = startTraffic(
     { people, storage: stage.storage, nextUrl },
     { clients, pauseMs, ...(mix ? { mix } : {}) },
   )
   stage.onEnd(() => traffic.abandon())
+  const probe = startProbe(stage.members, stage.db.databaseName)
+  stage.onEnd(() => probe.stop())
   const acks = traffic.ledger.acknowledgedAtMs
   await pause(warmUpMs)
   const countFrom = performance.now()
@@ -70,6 +77,7 @@ export async function underLoad(
   const notes: string[] = []
   const end = performance.now() + stage.seconds * 1000
   await strike({
+    people,
     services,
     traffic,
     before,
@@ -102,7 +110,8 @@ export async function underLoad(
     broken: [...miscounted, ...defects(tries.answers), ...broken],
     notes: [
       `${faultsMs.length} faults at ${before.toFixed(0)} messages/s, back after ${recoveries.map(told).join(', ')}`,
-      `answers: ${answers.join(', ')}; the slowest after ${(tries.slowestMs / 1000).toFixed(1)} s`,
+      `bare majority writes meanwhile: longest gap ${seconds(longestGapMs(probe.atMs, countFrom, countUntil))}`,
+      `answers: ${answers.join(', ')}; the slowest after ${seconds(tries.slowestMs)}`,
       ...notes,
     ],
   }
@@ -126,5 +135,9 @@ function defects(answers: Record<string, number>): string[] {
 }
 
 function told(ms: number | undefined): string {
-  return ms === undefined ? 'never' : `${(ms / 1000).toFixed(1)} s`
+  return ms === undefined ? 'never' : seconds(ms)
+}
+
+function seconds(ms: number): string {
+  return `${(ms / 1000).toFixed(1)} s`
 }
