@@ -9,6 +9,8 @@ import { startWire, type Wire } from '../support/wire.ts'
 // Who waits for the open transaction waits for its 10 s, and for the server's look at what has expired (every 5 s). This
 // is what a busy machine may take for anything else.
 const bystanderMaxMs = 3_000
+// Until the open transaction has ended, and a little longer.
+const watchedMs = 20_000
 // The messages of a batch that its process leaves open, of each kind.
 const ofEach = 16
 
@@ -39,14 +41,23 @@ async function killWithOpenTransaction(stage: Stage): Promise<Outcome> {
   // The first process is the one that dies; the traffic of those who share nothing with it goes to the second.
   const options = { mix, uriOptions: [wire.uriOptions], trafficTo: [1] }
   return await underLoad(stage, options, async (load) => {
+    const errands: Promise<void>[] = []
     for (let round = 0; round < 2; round++) {
       const { answered } = await leaveOpen(stage, load, wire, round)
+      errands.push(answered)
       const fromMs = performance.now()
-      await answered
-      const untilMs = performance.now()
+      await pause(watchedMs)
+      judge(load, { fromMs, untilMs: performance.now() })
       await load.services[0]?.start()
-      judge(load, { fromMs, untilMs: Math.min(untilMs, fromMs + 20_000) })
     }
+    await Promise.all(errands)
+    const others = load.traffic.ledger.entries.filter(isOpen)
+    const ofKind = (kinds: string[]): Entry[] => others.filter(({ kind }) => kinds.includes(kind))
+    const ever = { fromMs: 0, untilMs: performance.now() }
+    load.note(
+      `who wants the same key or first message: ${toldLatency(latencyOf(ofKind(['text', 'first']), ever))}`,
+    )
+    load.note(`who wants the same upload: ${toldLatency(latencyOf(ofKind(['media']), ever))}`)
   })
 }
 
@@ -90,15 +101,21 @@ async function loseConnections(stage: Stage, lose: (wire: Wire) => void): Promis
 
 function judge(load: Load, time: { fromMs: number; untilMs: number }): void {
   const { entries } = load.traffic.ledger
-  const isOpen = ({ mark }: Entry): boolean => mark.startsWith('open')
   const bystanders = entries.filter((entry) => !isOpen(entry))
   const latency = latencyOf(bystanders, time)
+  const before = latencyOf(bystanders, { fromMs: 0, untilMs: time.fromMs })
+  load.note(`before: ${toldLatency(before)}`)
   load.note(`who shares nothing with it: ${toldLatency(latency)}`)
+  for (const kind of new Set(bystanders.map((each) => each.kind))) {
+    const ofKind = bystanders.filter((each) => each.kind === kind)
+    load.note(`of these, ${kind}: ${toldLatency(latencyOf(ofKind, time))}`)
+  }
   if (latency.maxMs > bystanderMaxMs)
     load.breaks(`who shares nothing with it waited ${latency.maxMs.toFixed(0)} ms`)
   const refused = bystanders.filter(({ sentAtMs, unavailable }) => sentAtMs > time.fromMs && unavailable > 0)
   if (refused.length > 0) load.breaks(`${refused.length} who share nothing with it were answered with 503`)
-  const others = entries.filter(isOpen)
-  if (others.length > 0)
-    load.note(`who wants the same: ${toldLatency(latencyOf(others, { ...time, fromMs: 0 }))}`)
+}
+
+function isOpen({ mark }: Entry): boolean {
+  return mark.startsWith('open')
 }
