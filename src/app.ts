@@ -44,6 +44,8 @@ export async function buildApp(config: Config, { logTo }: Overrides = {}): Promi
     await app.register(rateLimit, config.rateLimit)
     await app.register(mongodb, config.mongodb)
     await app.register(cloudinary, config.cloudinary)
+    // Loaded only where there is a collector: what nobody uses costs no memory and no time.
+    if (config.tracing) await app.register(import('./plugins/tracing.ts'), config.tracing)
     await app.register(metrics)
     await app.register(openapi)
     await app.register(docs)
