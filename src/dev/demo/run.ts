@@ -3,6 +3,7 @@ import type { DestinationStream } from 'pino'
 import { buildApp } from '../../app.ts'
 import { loadConfig } from '../../config.ts'
 import { showClosing } from './closing.ts'
+import { openDocsPage } from './docs-page.ts'
 import { demoNameOf, useGivenDatabase } from './given-database.ts'
 import { startOwnDatabase } from './own-database.ts'
 import type { Paint } from './paint.ts'
@@ -40,9 +41,11 @@ export async function runDemo(run: Run): Promise<string[]> {
     LOG_LEVEL: 'warn',
   })
   const upload = await createUploader(storage.cloudinaryUrl, config.cloudinary, run)
+  const docsPage = openDocsPage()
   const app = await buildApp(config, { logTo: run.logTo })
   run.atEnd('the service', () => app.close())
   const cast = await createCast(app, upload)
+  docsPage.show(cast)
   const serviceUrl = await listen(app, settings)
   run.say(`Service: ${serviceUrl}`)
 
