@@ -16,6 +16,8 @@ export type ReplicaSetOptions = {
   ports?: readonly number[]
   /** Fail points, and transactions that are ended after 10 s, so that no test need wait a minute for that. */
   testCommands?: boolean
+  /** Each member's cache; by default as little as tests need. */
+  cacheGb?: number
   say?: (line: string) => void
 }
 
@@ -107,10 +109,10 @@ async function prepare(
   })
 }
 
-function mongodArguments({ testCommands = false }: ReplicaSetOptions): string[] {
+function mongodArguments({ testCommands = false, cacheGb = 0.25 }: ReplicaSetOptions): string[] {
   const parameters = testCommands ? ['enableTestCommands=1', 'transactionLifetimeLimitSeconds=10'] : []
   return [
-    ...['--wiredTigerCacheSizeGB', '0.25', '--oplogSize', '64'],
+    ...['--wiredTigerCacheSizeGB', String(cacheGb), '--oplogSize', '64'],
     // It would lie outside the folder, and stay there after SIGKILL.
     ...(process.platform === 'win32' ? [] : ['--nounixsocket']),
     ...parameters.flatMap((parameter) => ['--setParameter', parameter]),
