@@ -1,6 +1,6 @@
 import { connect, type Socket } from 'node:net'
-import { createSigner } from 'fast-jwt'
-import { contactAt, contactsOf, personAt } from './people.ts'
+import { contactAt, contactsOf, personAt, scattered } from './people.ts'
+import { type JwtKey, tokenOf } from './tokens.ts'
 
 /**
  * The load generator, a process of its own: keeps a number of connections busy with one request each at a time. Raw sockets,
@@ -14,7 +14,7 @@ export interface Load {
   warmUpMs: number
   durationMs: number
   people: number
-  pairs: 'contacts' | 'one-chat' | 'first-messages' | 'blockers'
+  pairs: 'contacts' | 'every-contact' | 'one-chat' | 'first-messages' | 'blockers'
   key: JwtKey
   /** With an Idempotency-Key of its own on each. */
   keys: boolean
@@ -24,8 +24,6 @@ export interface Load {
   /** One temporary upload for each request, made before; none for texts. */
   uploads?: { publicId: string; sender: number }[]
 }
-
-export type JwtKey = { algorithm: 'HS256' | 'EdDSA'; key: string }
 
 export interface LoadResult {
   /** Answers within the measured time. */
@@ -45,8 +43,8 @@ interface Tally {
   statuses: Record<string, number>
 }
 
-const tokens = new Map<string, string>()
-let firstPair = 0
+/** How far the walk over new pairs has come, by the number of people: databases of one size share it. */
+const firstPairs = new Map<number, number>()
 
 process.on('message', (load: Load) => {
   run(load).then(
@@ -111,6 +109,8 @@ function pairFor({ pairs, people }: Load, number: number): [sender: number, rece
       const sender = Math.floor(Math.random() * people)
       return [sender, contactAt(sender, Math.floor(Math.random() * contactsOf), people)]
     }
+    case 'every-contact':
+      return [number % people, contactAt(number % people, Math.floor(number / people) % contactsOf, people)]
     case 'one-chat':
       return number % 2 === 0 ? [0, 1] : [1, 0]
     case 'blockers': {
@@ -119,24 +119,13 @@ function pairFor({ pairs, people }: Load, number: number): [sender: number, rece
       return [sender, (sender + 1 + (number % 5)) % 1000]
     }
     case 'first-messages': {
-      // No contact of anybody's is farther away in this walk: every pair is new, for the whole run.
-      const pair = firstPair++
-      const sender = pair % people
-      return [sender, (sender + 1 + Math.floor(pair / people)) % people]
+      // No contact of anybody's is farther away in this walk: every pair is new, until all have written to all.
+      const pair = firstPairs.get(people) ?? 0
+      firstPairs.set(people, pair + 1)
+      const sender = scattered(pair, people)
+      return [sender, (sender + 1 + (Math.floor(pair / people) % (people - 1))) % people]
     }
   }
-}
-
-function tokenOf(key: JwtKey, person: number): string {
-  const name = `${key.algorithm} ${person}`
-  let token = tokens.get(name)
-  if (!token) {
-    const { userId, deviceId } = personAt(person)
-    const exp = Math.floor(Date.now() / 1000) + 24 * 3600
-    token = createSigner({ key: key.key, algorithm: key.algorithm })({ sub: userId, deviceId, exp })
-    tokens.set(name, token)
-  }
-  return token
 }
 
 interface Window {

@@ -1,7 +1,7 @@
 import { type Db, ObjectId } from 'mongodb'
 import { cpuUs } from './cpu.ts'
 import type { Load } from './load.ts'
-import type { Fleet } from './processes.ts'
+import type { Fleet, Running } from './processes.ts'
 import type { Row } from './rows.ts'
 import { makeUploads } from './uploads.ts'
 
@@ -19,7 +19,8 @@ export interface Measurement {
 }
 
 export interface MeasureDeps {
-  fleet: Fleet
+  load: Fleet['load']
+  running: Running
   db: Db
   mongodPid: number
   cloudinaryUrl: string
@@ -29,16 +30,23 @@ export interface MeasureDeps {
 }
 
 export async function measure(deps: MeasureDeps, row: Row, round: number): Promise<Measurement> {
-  const { fleet, db, mongodPid, people, warmUpMs, durationMs } = deps
-  const target = fleet.targets[row.target]
+  const { running, db, mongodPid, people, warmUpMs, durationMs } = deps
   const mark = `${row.name.replace(/[^a-z0-9]+/g, '-')}-${round}`
-  const load: Load = { ...row.load, ports: target.ports, key: target.key, people, warmUpMs, durationMs, mark }
+  const load: Load = {
+    ...row.load,
+    ports: running.ports,
+    key: running.key,
+    people,
+    warmUpMs,
+    durationMs,
+    mark,
+  }
   if (row.media > 0) load.uploads = await makeUploads(deps.cloudinaryUrl, { count: row.media, people, mark })
 
   const firstId = ObjectId.createFromTime(Math.floor(Date.now() / 1000))
-  const before = await look(db, target.pids, mongodPid, target.ports)
-  const result = await fleet.load(load)
-  const after = await look(db, target.pids, mongodPid, target.ports)
+  const before = await look(db, running, mongodPid)
+  const result = await deps.load(load)
+  const after = await look(db, running, mongodPid)
 
   const sent = result.acknowledged.length
   if (result.statuses['200'] !== sent || Object.keys(result.statuses).length !== 1) {
@@ -67,7 +75,7 @@ interface Look {
   batched: number
 }
 
-async function look(db: Db, pids: number[], mongodPid: number, ports: number[]): Promise<Look> {
+async function look(db: Db, { pids, ports }: Running, mongodPid: number): Promise<Look> {
   const { metrics } = await db.admin().command({ serverStatus: 1 })
   const names = [
     'find',

@@ -18,6 +18,11 @@ export function contactAt(person: number, nth: number, peopleMax: number): numbe
   return (person + offset) % peopleMax
 }
 
+/** Everybody once in `peopleMax` steps, and never neighbours in a row: 7,919 is a prime, and no size divides by it. */
+export function scattered(step: number, peopleMax: number): number {
+  return (step * 7919) % peopleMax
+}
+
 function idOf(kind: string, index: number): string {
   return createHash('sha256').update(`${kind} ${index}`).digest('hex').slice(0, 24)
 }

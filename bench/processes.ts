@@ -5,14 +5,23 @@ import { mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import type { JwtKey, Load, LoadResult } from './load.ts'
+import type { Load, LoadResult } from './load.ts'
 import type { Target } from './rows.ts'
+import type { JwtKey } from './tokens.ts'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 const built = join(root, 'node_modules/.cache/private-message-service/bench')
 
 // As `npm start` has it, for all servers alike; beside it what a profile needs, for example --cpu-prof.
 const nodeArguments = ['--max-semi-space-size=64', ...(process.env.BENCH_NODE_ARGS?.split(' ') ?? [])]
+
+const environment = {
+  PATH: process.env.PATH,
+  NODE_ENV: 'production',
+  PORT: '0',
+  // In the path, as in production, but never the answer.
+  RATE_LIMIT_MAX: '1000000000',
+}
 
 export interface Running {
   pids: number[]
@@ -21,9 +30,18 @@ export interface Running {
 }
 
 export interface Fleet {
-  targets: Record<Target, Running>
+  start(target: Target, mongodbUri: string): Promise<Running>
   load(load: Load): Promise<LoadResult>
   stop(): void
+}
+
+const programs: Record<Target, { script: string; algorithm: JwtKey['algorithm']; count: number }> = {
+  ceiling: { script: 'bench/servers/ceiling.js', algorithm: 'HS256', count: 1 },
+  'ceiling-eddsa': { script: 'bench/servers/ceiling.js', algorithm: 'EdDSA', count: 1 },
+  'one-at-a-time': { script: 'bench/servers/one-at-a-time.js', algorithm: 'HS256', count: 1 },
+  service: { script: 'src/server.js', algorithm: 'HS256', count: 1 },
+  'service-2': { script: 'src/server.js', algorithm: 'HS256', count: 2 },
+  'service-eddsa': { script: 'src/server.js', algorithm: 'EdDSA', count: 1 },
 }
 
 /** Compiled once, all of it the same way: what is compared differs in nothing but its code. */
@@ -35,71 +53,54 @@ export function build(): void {
   )
 }
 
-/** Starts every server that is measured, and the load generator. Idle ones cost nothing that can be seen. */
-export async function startFleet({
-  mongodbUri,
-  cloudinaryUrl,
-}: {
-  mongodbUri: string
-  cloudinaryUrl: string
-}): Promise<Fleet> {
+/** The load generator, and whatever is started to be measured. Idle servers cost nothing that can be seen. */
+export function openFleet(cloudinaryUrl: string): Fleet {
   const folder = mkdtempSync(join(tmpdir(), 'private-message-service-bench-'))
-  const children: ChildProcess[] = []
+  const keys = makeKeys()
+  const generator = fork(join(built, 'bench/load.js'), { cwd: folder, execArgv: [] })
+  const children: ChildProcess[] = [generator]
+
+  async function startOne(script: string, env: NodeJS.ProcessEnv): Promise<{ pid: number; port: number }> {
+    const log = join(folder, `${children.length}.log`)
+    const child = spawn(process.execPath, [...nodeArguments, join(built, script)], {
+      env,
+      cwd: folder,
+      stdio: ['ignore', openSync(log, 'w'), 'inherit'],
+    })
+    children.push(child)
+    return { pid: child.pid ?? 0, port: await listening(child, log) }
+  }
+
+  return {
+    async start(target, mongodbUri) {
+      const { script, algorithm, count } = programs[target]
+      const { key, env } = keys[algorithm]
+      const running: Running = { pids: [], ports: [], key }
+      for (let nth = 0; nth < count; nth++) {
+        const common = { ...environment, MONGODB_URI: mongodbUri, CLOUDINARY_URL: cloudinaryUrl }
+        const { pid, port } = await startOne(script, { ...common, ...env })
+        running.pids.push(pid)
+        running.ports.push(port)
+      }
+      return running
+    },
+    load: (load) => ask(generator, load),
+    stop() {
+      for (const child of children) child.kill('SIGTERM')
+      rmSync(folder, { recursive: true, force: true })
+    },
+  }
+}
+
+/** Each with the variable by which a server knows it. */
+function makeKeys(): Record<JwtKey['algorithm'], { key: JwtKey; env: NodeJS.ProcessEnv }> {
   const secret = randomBytes(32).toString('hex')
   const pair = generateKeyPairSync('ed25519')
-  const hs256: JwtKey = { algorithm: 'HS256', key: secret }
-  const eddsa: JwtKey = {
-    algorithm: 'EdDSA',
-    key: pair.privateKey.export({ type: 'pkcs8', format: 'pem' }).toString(),
-  }
+  const privateKey = pair.privateKey.export({ type: 'pkcs8', format: 'pem' }).toString()
   const publicKey = pair.publicKey.export({ type: 'spki', format: 'pem' }).toString()
-
-  async function start(script: string, key: JwtKey, count = 1): Promise<Running> {
-    const running: Running = { pids: [], ports: [], key }
-    for (let nth = 0; nth < count; nth++) {
-      const log = join(folder, `${children.length}.log`)
-      const env = {
-        PATH: process.env.PATH,
-        NODE_ENV: 'production',
-        MONGODB_URI: mongodbUri,
-        CLOUDINARY_URL: cloudinaryUrl,
-        PORT: '0',
-        // In the path, as in production, but never the answer.
-        RATE_LIMIT_MAX: '1000000000',
-        ...(key === hs256 ? { JWT_SECRET: secret } : { JWT_PUBLIC_KEY: publicKey }),
-      }
-      const arguments_ = [...nodeArguments, join(built, script)]
-      const child = spawn(process.execPath, arguments_, {
-        env,
-        cwd: folder,
-        stdio: ['ignore', openSync(log, 'w'), 'inherit'],
-      })
-      children.push(child)
-      running.pids.push(child.pid ?? 0)
-      running.ports.push(await listening(child, log))
-    }
-    return running
-  }
-
-  const generator = fork(join(built, 'bench/load.js'), { cwd: folder, execArgv: [] })
-  children.push(generator)
-  const stop = (): void => {
-    for (const child of children) child.kill('SIGTERM')
-    rmSync(folder, { recursive: true, force: true })
-  }
-  try {
-    const targets = {
-      ceiling: await start('bench/servers/ceiling.js', hs256),
-      'ceiling-eddsa': await start('bench/servers/ceiling.js', eddsa),
-      'one-at-a-time': await start('bench/servers/one-at-a-time.js', hs256),
-      service: await start('src/server.js', hs256),
-      'service-2': await start('src/server.js', hs256, 2),
-      'service-eddsa': await start('src/server.js', eddsa),
-    }
-    return { targets, stop, load: (load) => ask(generator, load) }
-  } catch (error) {
-    stop()
-    throw error
+  return {
+    HS256: { key: { algorithm: 'HS256', key: secret }, env: { JWT_SECRET: secret } },
+    EdDSA: { key: { algorithm: 'EdDSA', key: privateKey }, env: { JWT_PUBLIC_KEY: publicKey } },
   }
 }
 

@@ -53,3 +53,9 @@ export const rows: readonly Row[] = [
   row('ceiling, 256, EdDSA', 'ceiling-eddsa', { connections: 256 }),
   row('service, 256, EdDSA', 'service-eddsa', { connections: 256 }),
 ]
+
+/** What `--growth` measures at each size, and `--memory` for minutes. */
+export const knownPairs = row('known pairs', 'service', { connections: 256 })
+export const warmUp = row('warm-up', 'service', { connections: 256, pairs: 'every-contact' })
+export const firstMessages = row('first messages', 'service', { connections: 256, pairs: 'first-messages' })
+export const ceiling = row('ceiling', 'ceiling', { connections: 256 })

@@ -1,13 +1,13 @@
 import type { Measurement } from './measure.ts'
 import type { Row } from './rows.ts'
+import { type Bar, bar, median, spread } from './statistics.ts'
 
 /** A row's measurements, one for each round, in order. */
-export type Results = Map<Row, Measurement[]>
-
-export interface Bar {
-  met: boolean
-  line: string
+export interface MeasuredRow extends Row {
+  measurements: Measurement[]
 }
+
+export type Results = MeasuredRow[]
 
 const headings = [
   '',
@@ -25,14 +25,15 @@ const headings = [
 
 /** Markdown. Medians over the rounds; `±` is half of the range, in per cent; ratios are paired round by round. */
 export function tableOf(results: Results): string {
-  const lines = [...results].map(([row, measurements]) => {
+  const lines = results.map((row) => {
+    const { measurements } = row
     const speeds = measurements.map(({ messagesPerSecond }) => messagesPerSecond)
     const of = (pick: (each: Measurement) => number, digits: number) =>
       median(measurements.map(pick)).toFixed(digits)
     return [
       row.name,
       median(speeds).toFixed(0),
-      `${((50 * (Math.max(...speeds) - Math.min(...speeds))) / median(speeds)).toFixed(0)} %`,
+      `${(100 * spread(speeds)).toFixed(0)} %`,
       of(({ p50Ms }) => p50Ms, 1),
       of(({ p99Ms }) => p99Ms, 1),
       of(({ nodeUs }) => nodeUs, 0),
@@ -43,6 +44,11 @@ export function tableOf(results: Results): string {
       factor(ratio(results, row.name, `one at a time, ${row.load.connections}`)),
     ]
   })
+  return markdownOf(headings, lines)
+}
+
+/** The first column holds names, the others figures. */
+export function markdownOf(headings: string[], lines: string[][]): string {
   const rows = [headings, headings.map((_, index) => (index === 0 ? '---' : '--:')), ...lines]
   return rows.map((cells) => `| ${cells.join(' | ')} |`).join('\n')
 }
@@ -66,11 +72,6 @@ export function barsOf(results: Results): Bar[] {
   ].filter(({ line }) => !line.includes('NaN'))
 }
 
-function bar(name: string, value: number, rule: 'at least' | 'at most', bound: number): Bar {
-  const met = rule === 'at least' ? value >= bound : value <= bound
-  return { met, line: `${met ? 'met   ' : 'missed'} ${name}: ${value.toFixed(3)} (${rule} ${bound})` }
-}
-
 function ceilingOf({ name, load }: Row): string {
   return `ceiling, ${load.connections}${name.endsWith('EdDSA') ? ', EdDSA' : ''}`
 }
@@ -88,15 +89,7 @@ function ratio(
 }
 
 function named(results: Results, name: string): Measurement[] {
-  return [...results].find(([row]) => row.name === name)?.[1] ?? []
-}
-
-function median(values: number[]): number {
-  const sorted = values.toSorted((a, b) => a - b)
-  const middle = Math.floor(sorted.length / 2)
-  const [low = Number.NaN, high = low] =
-    sorted.length % 2 === 1 ? [sorted[middle]] : [sorted[middle - 1], sorted[middle]]
-  return (low + high) / 2
+  return results.find((row) => row.name === name)?.measurements ?? []
 }
 
 function percent(value: number): string {
