@@ -30,8 +30,10 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   'src/lib/': ['src/lib/'],
   'schemas/': ['schemas/'],
   'src/dev/': ['src/', 'schemas/'],
-  'test/': ['src/', 'schemas/', 'test/', 'bench/'],
+  'test/': ['src/', 'schemas/', 'test/', 'bench/', 'examples/'],
   'bench/': ['src/', 'schemas/', 'bench/'],
+  // What people copy: it knows the service by its document and its collections.
+  'examples/': ['examples/'],
 }
 
 /** Beside types: the words in which the service speaks of a storage are no plugin. */
@@ -67,7 +69,9 @@ const texts = new Map(
     tracked.map(async (file) => [file, await readFile(join(root, file), 'utf8').catch(() => '')] as const),
   ),
 )
-const code = new Map([...texts].filter(([file]) => /^(src|schemas|test|bench)\/.*\.ts$/.test(file)))
+const code = new Map(
+  [...texts].filter(([file]) => /^(src|schemas|test|bench|examples)\/.*(?<!\.d)\.ts$/.test(file)),
+)
 const sources = new Map(
   [...code].map(([file, text]) => [file, ts.createSourceFile(file, text, ts.ScriptTarget.Latest, true)]),
 )
@@ -159,7 +163,7 @@ t.test('only the process reads the environment', async (t) => {
 })
 
 t.test('files are short, but for those with a reason', async (t) => {
-  const own = [...code].filter(([file]) => /^(src|schemas)\//.test(file))
+  const own = [...code].filter(([file]) => /^(src|schemas|examples)\//.test(file))
   const long = own.filter(
     ([file, text]) => linesOf(text).length > (file in longFiles ? longLinesMax : linesMax),
   )
