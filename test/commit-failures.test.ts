@@ -1,9 +1,10 @@
-import { MongoClient } from 'mongodb'
+import { MongoClient, ObjectId } from 'mongodb'
 import t, { type Test } from 'tap'
 import type { MessageDocument } from '../src/collections.ts'
 import { type Committed, type Committer, createCommitter } from '../src/send-message/commit.ts'
 import { createKnownChats } from '../src/send-message/known-chats.ts'
 import { startDatabaseProxy } from './support/database-proxy.ts'
+import { eventually } from './support/eventually.ts'
 import { codeOf, draft, startFeature } from './support/feature.ts'
 import type { Person } from './support/people.ts'
 
@@ -172,6 +173,33 @@ t.test('while another transaction holds a key, only who shares it waits', async 
 
   t.strictSame(others, ['OK', 'OK', 'OK'])
   t.equal(await contended, 'IDEMPOTENCY_KEY_REUSED')
+})
+
+t.test('who wants a held document fails one batch, and none of the later ones', async (t) => {
+  const [alice, bob] = await two()
+  const sizes: number[] = []
+  const { commit } = createCommitter({ ...commitDeps, onBatch: (size) => void sizes.push(size) })
+  const { message } = await commit(draft(alice, bob))
+  const session = client.startSession()
+  t.teardown(() => session.endSession())
+  session.startTransaction()
+  const held = { ...message, _id: new ObjectId(), idempotency: { key: 'held', digest: 'another' } }
+  await messages.insertOne(held, { session })
+  const first = codeOf(commit(draft(alice, bob, { key: 'held' })))
+  // Two tries in the batch, and then some alone.
+  await eventually(() => sizes.length > 5)
+
+  // The first leaves at once, and the others together behind it.
+  const plain = Promise.all(Array.from({ length: 20 }, () => commit(draft(alice, bob))))
+  const again = codeOf(commit(draft(alice, bob, { key: 'held' })))
+  await plain
+  await session.commitTransaction()
+
+  t.strictSame([await first, await again], ['IDEMPOTENCY_KEY_REUSED', 'IDEMPOTENCY_KEY_REUSED'])
+  t.strictSame(
+    sizes.filter((size) => size > 1),
+    [19],
+  )
 })
 
 t.test('instances that write the same keys at once store each once', async (t) => {

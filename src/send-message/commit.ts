@@ -9,6 +9,7 @@ import { asRefusal, databaseFailure } from './database-failure.ts'
 import { bytesOf, type Draft, messageOf } from './draft.ts'
 import { type Entry, EntryRejected, type Outcome } from './entry.ts'
 import { beginTransaction, type TransactionReadConcern } from './session.ts'
+import { createSuspects } from './suspects.ts'
 import { type TransactionDeps, transactBatch } from './transaction.ts'
 
 /**
@@ -20,7 +21,8 @@ import { type TransactionDeps, transactBatch } from './transaction.ts'
  * - A repeat uses the same session and the same documents: the next transaction number ends the attempt before and
  *   refuses its late commit, and the same `_id`s, looked for first, tell a message that was stored after all.
  * - A first conflict repeats the batch at once. After a second, what can conflict (a key, a new chat, media) leaves for a
- *   lane of its own, where each goes alone until its deadline; the plain rest goes on together.
+ *   lane of its own, where each goes alone until its deadline; the plain rest goes on together. What wants the same
+ *   documents later goes there at once (`suspects.ts`), or each of them would fail a batch twice again.
  * - What the server names leaves alone. What fails without a name goes alone, too, so that only the poisoned one fails.
  *
  * Nothing outside this file and `transaction.ts` knows of it: `commit` takes one draft and gives its message.
@@ -45,8 +47,8 @@ export interface CommitDeps extends TransactionDeps {
   onBatch?(size: number): void
 }
 
-/** `contended`: to be tried alone. */
-type LaneOutcome = Outcome | { kind: 'contended' }
+/** `contended`: to be tried alone, and again. `unknown`: its outcome is, and another try would not tell. */
+type LaneOutcome = Outcome | { kind: 'contended' | 'unknown' }
 
 interface QueuedEntry {
   readonly draft: Draft
@@ -70,21 +72,23 @@ const queueItemsMax = 6_144
 const queueBytesMax = 256 * 1024 * 1024
 // One attempt: long enough for a slow disk, short enough that a frozen primary leaves time for a second attempt.
 const attemptTimeoutMs = 2_500
-// Between attempts: an election takes seconds, a conflict milliseconds.
+// Between attempts: an election takes seconds, a conflict milliseconds, or as long as a killed instance's transaction.
 const unavailablePauseMs = 100
 const conflictPauseMs = 10
+const conflictPauseMaxMs = 1_000
 
 export function createCommitter(deps: CommitDeps): Committer {
+  const suspects = createSuspects(deps.knownChats)
   const bounds = { queueItemsMax, queueBytesMax }
   const batches: Batcher<QueuedEntry, LaneOutcome> = createBatcher({
-    run: (items) => runBatch(deps, items, { contended: 'leave' }),
+    run: (items) => runBatch(deps, items, { conflictsMax: 1, leaving: (each) => !isPlain(deps, each) }),
     itemsMax: batchItemsMax,
     bytesMax: batchBytesMax,
     runsMax: batchRunsMax,
     ...bounds,
   })
   const lane: Batcher<QueuedEntry, LaneOutcome> = createBatcher({
-    run: (items) => runBatch(deps, items, { contended: 'persist' }),
+    run: (items) => runBatch(deps, items, { conflictsMax: 0, leaving: () => true }),
     itemsMax: 1,
     bytesMax: batchBytesMax,
     runsMax: laneRunsMax,
@@ -101,8 +105,17 @@ export function createCommitter(deps: CommitDeps): Committer {
       }
       const options = { bytes: bytesOf(draft), deadline: draft.deadline }
       try {
-        const outcome = await batches.add(item, options)
-        return committed(outcome.kind === 'contended' ? await lane.add(item, options) : outcome)
+        let outcome: LaneOutcome = suspects.has(draft)
+          ? { kind: 'contended' }
+          : await batches.add(item, options)
+        for (let pauseMs = 0; outcome.kind === 'contended'; pauseMs = longer(pauseMs)) {
+          // Here, not in the lane: who waits for a document must not keep the others from their turn.
+          if (pauseMs > 0) await pauseBeforeRepeat(pauseMs)
+          outcome = await lane.add(item, options)
+          if (outcome.kind === 'contended') suspects.add(draft)
+        }
+        suspects.delete(draft)
+        return committed(outcome)
       } catch (error) {
         throw asRefusal(error)
       }
@@ -121,6 +134,7 @@ function committed(outcome: LaneOutcome): Committed {
     case 'failed':
       throw new InternalError({ cause: outcome.cause })
     case 'contended':
+    case 'unknown':
       throw new DatabaseUnavailable()
   }
 }
@@ -131,7 +145,7 @@ type Outcomes = Map<QueuedEntry, LaneOutcome>
 async function runBatch(
   deps: CommitDeps,
   items: readonly QueuedEntry[],
-  { contended }: { contended: 'leave' | 'persist' },
+  { conflictsMax, leaving }: { conflictsMax: number; leaving(item: QueuedEntry): boolean },
 ): Promise<Outcomes> {
   const outcomes: Outcomes = new Map()
   const session = deps.client.startSession({ causalConsistency: false })
@@ -146,11 +160,13 @@ async function runBatch(
         const failure = databaseFailure(error)
         if (failure === 'conflict') conflicts += 1
         if (failure === 'unavailable') for (const item of pending) item.mayBeStored = true
-        if (failure === 'defect') settleDefect(outcomes, pending, error)
-        if (conflicts > 1 && contended === 'leave') leaveContended(deps, outcomes, pending)
+        if (failure === 'defect') settleDefect(outcomes, items, pending, error)
+        if (conflicts > conflictsMax)
+          for (const item of pending.filter(leaving)) outcomes.set(item, { kind: 'contended' })
+        pending = pending.filter((item) => !outcomes.has(item) && isWaitedFor(item))
+        if (pending.length === 0) break
         if (failure === 'unavailable') await pauseBeforeRepeat(unavailablePauseMs)
         else if (conflicts > 1) await pauseBeforeRepeat(conflictPauseMs)
-        pending = pending.filter((item) => !outcomes.has(item) && isWaitedFor(item))
       }
     }
     return outcomes
@@ -181,27 +197,30 @@ async function attempt(
 }
 
 /** Named by the server: that one has failed. Not named, and not alone: each goes alone, so that one tells itself. */
-function settleDefect(outcomes: Outcomes, pending: readonly QueuedEntry[], cause: unknown): void {
+function settleDefect(
+  outcomes: Outcomes,
+  items: readonly QueuedEntry[],
+  pending: readonly QueuedEntry[],
+  cause: unknown,
+): void {
   const named =
     cause instanceof EntryRejected ? pending.filter(({ entry }) => entry === cause.entry) : pending
   for (const item of named) {
     // An earlier attempt may have stored it: then nothing may be said that a client takes for "not stored".
     const alone = named.length === 1 && !item.mayBeStored
-    outcomes.set(item, alone ? { kind: 'failed', cause } : { kind: 'contended' })
+    const kind = items.length === 1 ? 'unknown' : 'contended'
+    outcomes.set(item, alone ? { kind: 'failed', cause } : { kind })
   }
 }
 
-/** A plain message in a known chat shares no document with anybody, so it cannot be what conflicts. */
-function leaveContended(
-  { knownChats }: CommitDeps,
-  outcomes: Outcomes,
-  pending: readonly QueuedEntry[],
-): void {
-  for (const item of pending) {
-    const { idempotency, mediaIds, conversationId } = item.draft
-    const plain = idempotency === undefined && mediaIds.length === 0 && knownChats.has(conversationId)
-    if (!plain) outcomes.set(item, { kind: 'contended' })
-  }
+/** In a known chat, it shares no document with anybody, so it cannot be what conflicts. */
+function isPlain({ knownChats }: CommitDeps, { draft }: QueuedEntry): boolean {
+  const { idempotency, mediaIds, conversationId } = draft
+  return idempotency === undefined && mediaIds.length === 0 && knownChats.has(conversationId)
+}
+
+function longer(pauseMs: number): number {
+  return Math.min(Math.max(conflictPauseMs, 2 * pauseMs), conflictPauseMaxMs)
 }
 
 /** Whose deadline has passed got his answer from the batcher: storing it now would only make that answer wrong. */
