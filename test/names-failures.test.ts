@@ -147,18 +147,14 @@ t.test('a rejected write is named by its position, and any other failure stays w
   const rejection = new WriteRejected('messages', 1, 121)
   const other = new Error('')
 
-  const named = await naming(entries, () => Promise.reject(rejection)).catch((error: unknown) => error)
+  const failure = (cause: unknown): Promise<unknown> =>
+    naming(entries, () => Promise.reject(cause)).catch((error: unknown) => error)
+  const named = await failure(rejection)
 
   t.ok(named instanceof EntryRejected)
   t.match(named, { entry: entries[1], code: 121, cause: rejection, name: 'EntryRejected' })
   t.equal((named as Error).message, 'the write at 1 in messages was refused with code 121')
   t.strictSame(await naming(entries, async () => ({ n: 2, upserted: [] })), { n: 2, upserted: [] })
-  await t.rejects(
-    naming(entries, () => Promise.reject(other)),
-    other,
-  )
-  await t.rejects(
-    naming(entries, () => Promise.reject(new WriteRejected('messages', 2, 121))),
-    { name: 'AssertionError' },
-  )
+  t.equal(await failure(other), other)
+  t.match(await failure(new WriteRejected('messages', 2, 121)), { name: 'AssertionError' })
 })
