@@ -4,8 +4,8 @@ import { rateOf } from '../support/rate.ts'
 import { type Load, underLoad } from '../support/under-load.ts'
 import { startWire, type Wire } from '../support/wire.ts'
 
-/** Begins a failing that goes on, and gives what ends it. */
-type Fail = (stage: Stage, wires: readonly Wire[]) => Promise<() => Promise<void> | void>
+/** Begins a failing that goes on, and gives what ends it and tells how often it has struck. */
+type Fail = (stage: Stage, wires: readonly Wire[]) => Promise<() => Promise<number>>
 
 const commands = ['find', 'insert', 'update', 'commitTransaction'] as const
 // A batch is five to seven commands, each of which can be hit: most batches are, many twice.
@@ -45,9 +45,10 @@ async function failShare(stage: Stage, fail: Fail): ReturnType<Scenario['run']> 
     load.strikes('commands fail')
     const mend = await fail(stage, wires)
     await pause((stage.seconds * 1000) / 2)
-    await mend()
+    const struck = await mend()
     const during = rateOf(acks, from, performance.now())
-    load.note(`${during.toFixed(0)} messages/s while it failed`)
+    load.note(`${during.toFixed(0)} messages/s while ${struck} commands failed`)
+    if (struck === 0) load.breaks('no command failed, so nothing was shown')
     await load.recovers()
   })
 }
@@ -64,8 +65,9 @@ function failing(command: string, how: Record<string, unknown>): Fail {
 function losingReplies(command: string): Fail {
   return async (_stage, wires) => {
     const ends = wires.map((wire) => wire.loses('reply', command, { share }))
-    return () => {
+    return async () => {
       for (const end of ends) end()
+      return wires.reduce((sum, wire) => sum + wire.lost(), 0)
     }
   }
 }

@@ -95,6 +95,7 @@ async function loseConnections(stage: Stage, lose: (wire: Wire) => void): Promis
       await pause(2_000)
     }
     load.note(`${wire.lost()} connections lost`)
+    if (wire.lost() === 0) load.breaks('no connection was lost, so nothing was shown')
     judge(load, { fromMs, untilMs: performance.now() })
   })
 }

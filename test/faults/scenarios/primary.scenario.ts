@@ -2,6 +2,9 @@ import { setTimeout as pause } from 'node:timers/promises'
 import type { Scenario } from '../scenario.ts'
 import { underLoad } from '../support/under-load.ts'
 
+// Shorter than the election time-out of 2 s, after which it would step down by itself.
+const aloneMs = 1_500
+
 /** What happens to the member that takes the writes. */
 export const scenarios: Scenario[] = [
   {
@@ -12,6 +15,25 @@ export const scenarios: Scenario[] = [
           const primary = await stage.members.primary()
           load.strikes(`${primary.name} is killed`)
           await stage.members.kill(primary)
+          await load.recovers()
+          await stage.members.restart(primary)
+          await stage.members.heal()
+        }
+      }),
+  },
+  {
+    // What it alone has taken is rolled back when it comes again: nothing of that may have been acknowledged.
+    name: 'primary killed after a time alone, both secondaries paused',
+    run: (stage) =>
+      underLoad(stage, {}, async (load) => {
+        while (load.goesOn()) {
+          const primary = await stage.members.primary()
+          const others = stage.members.all.filter(({ port }) => port !== primary.port)
+          load.strikes(`${primary.name} is left alone`)
+          for (const other of others) stage.members.pause(other)
+          await pause(aloneMs)
+          await stage.members.kill(primary)
+          for (const other of others) stage.members.resume(other)
           await load.recovers()
           await stage.members.restart(primary)
           await stage.members.heal()

@@ -1,7 +1,8 @@
 import { ObjectId } from 'mongodb'
 import type { MediaRecordDocument, MessageDocument } from '../../../src/collections.ts'
 import { conversationIdOf, pairOf } from '../../../src/send-message/conversation.ts'
-import type { Entry } from './ledger.ts'
+import { groupBy } from './group-by.ts'
+import { type Entry, refusedKinds } from './ledger.ts'
 
 export type StoredMessage = Pick<
   MessageDocument,
@@ -26,8 +27,15 @@ export interface Count {
   broken: string[]
 }
 
-/** Compares what the clients were told with what is there: every message, every key, every asset. */
-export function countUp(entries: readonly Entry[], found: Found): Count {
+/**
+ * Compares what the clients were told with what is there: every message, every key, every asset. `held`: clients that had
+ * less patience than an upload may be held for.
+ */
+export function countUp(
+  entries: readonly Entry[],
+  found: Found,
+  { held = 'is broken' }: { held?: 'is broken' | 'is allowed' } = {},
+): Count {
   const byMark = groupBy(found.messages, ({ content }) => content)
   const acknowledged = entries.filter((entry) => entry.acknowledged !== undefined)
   const lost = acknowledged.filter(
@@ -51,6 +59,10 @@ export function countUp(entries: readonly Entry[], found: Found): Count {
     ...told(
       'refused, and stored',
       entries.filter(isStoredAllTheSame).map(({ mark, refused }) => `${mark} ${refused}`),
+    ),
+    ...told(
+      'acknowledged, and should have been refused',
+      acknowledged.filter(({ kind }) => refusedKinds.has(kind)).map(({ mark, kind }) => `${mark} ${kind}`),
     ),
     ...told(
       'repeated to its end without a 200 or a refusal',
@@ -78,7 +90,8 @@ export function countUp(entries: readonly Entry[], found: Found): Count {
     return refused !== undefined && !unknown && id === undefined && byMark.has(mark)
   }
 
-  function isOpen({ key, acknowledged: id, refused }: Entry): boolean {
+  function isOpen({ key, acknowledged: id, refused, isHeld }: Entry): boolean {
+    if (isHeld && held === 'is allowed') return false
     return key !== undefined && id === undefined && refused === undefined
   }
 
@@ -140,15 +153,4 @@ function permanent(temporaryId: string): string {
 function told(what: string, which: readonly string[]): string[] {
   if (which.length === 0) return []
   return [`${which.length} ${what}: ${which.slice(0, 3).join(', ')}${which.length > 3 ? ', …' : ''}`]
-}
-
-function groupBy<T>(items: readonly T[], nameOf: (item: T) => string): Map<string, T[]> {
-  const groups = new Map<string, T[]>()
-  for (const item of items) {
-    const name = nameOf(item)
-    const group = groups.get(name)
-    if (group) group.push(item)
-    else groups.set(name, [item])
-  }
-  return groups
 }

@@ -16,21 +16,28 @@ export interface Entry {
   refused?: string
   /** Tries that were answered with 503. */
   unavailable: number
+  /** The last answer: somebody else, or its own first try, still has its uploads or its key. */
+  isHeld: boolean
   /** An answer said that it may be stored, or no answer came: only a repeat with its key tells. */
   unknown: boolean
 }
 
-export type Draft = Omit<Entry, 'unknown' | 'unavailable' | 'sentAtMs'>
+export type Draft = Omit<Entry, 'unknown' | 'unavailable' | 'isHeld' | 'sentAtMs'>
 
 export type MessageKind =
   | 'text'
   | 'hot'
   | 'first'
   | 'media'
+  /** Without a key and without a repeat, as a careless client sends it. */
   | 'once'
+  | 'media once'
   | 'blocked'
   | 'unknown receiver'
   | 'bad token'
+
+/** Kinds that the service must refuse, always. */
+export const refusedKinds: ReadonlySet<MessageKind> = new Set(['blocked', 'unknown receiver', 'bad token'])
 
 export interface Ledger {
   readonly entries: readonly Entry[]
@@ -59,7 +66,13 @@ export function openLedger(): Ledger {
     acknowledgedAtMs,
     tries: { unanswered: 0, unavailable: 0, answers: {}, slowestMs: 0 },
     open(entry) {
-      const opened: Entry = { ...entry, sentAtMs: performance.now(), unavailable: 0, unknown: false }
+      const opened: Entry = {
+        ...entry,
+        sentAtMs: performance.now(),
+        unavailable: 0,
+        isHeld: false,
+        unknown: false,
+      }
       entries.push(opened)
       return opened
     },

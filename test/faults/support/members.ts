@@ -1,9 +1,10 @@
 import type { ChildProcess } from 'node:child_process'
 import { type Db, MongoClient } from 'mongodb'
 import { findMongod } from '../../../src/dev/mongod.ts'
-import { eventually, isAlive } from '../../../src/dev/processes.ts'
+import { isAlive } from '../../../src/dev/processes.ts'
 import { startReplicaSet } from '../../../src/dev/replica-set.ts'
 import { killChild, spawnBound } from './children.ts'
+import { askPort, canAnswer, roleOf, within } from './member-commands.ts'
 
 export interface Member {
   readonly name: string
@@ -28,7 +29,8 @@ export interface Members {
   stepDown(): Promise<Member>
   /** The fail point `failCommand` on every member, for the service's commands alone. */
   failCommand(mode: unknown, data: Record<string, unknown>): Promise<void>
-  mendCommands(): Promise<void>
+  /** Gives how often it has struck. */
+  mendCommands(): Promise<number>
   /** An administrator's command to one member. */
   ask(member: Member, command: Record<string, unknown>): Promise<Record<string, unknown>>
   /** Everybody runs, nothing fails on purpose, and what is written now reaches all. */
@@ -36,9 +38,8 @@ export interface Members {
   stop(): Promise<void>
 }
 
-// An election takes 2 to 6 s here; a member that copies what it missed, on a busy machine, longer.
-const healTimeoutMs = 90_000
-const answerTimeoutMs = 2_000
+// Longer than a write to three members takes that are not behind.
+const followTimeoutMs = 2_000
 // Who steps down may not be elected for the first number: short, so that the next one can step down soon.
 const stepDown = { replSetStepDown: 5, secondaryCatchUpPeriodSecs: 4 }
 // As `src/plugins/mongodb.ts` names its client.
@@ -73,8 +74,10 @@ export async function startMembers(say: (line: string) => void): Promise<Members
     await within('a restarted member to answer', () => canAnswer(it.port))
   }
 
-  const failCommandMode = async (mode: unknown, data: object): Promise<void> => {
-    await Promise.all(all.map(({ port }) => askPort(port, { configureFailPoint: 'failCommand', mode, data })))
+  const failCommandMode = async (mode: unknown, data: object): Promise<number> => {
+    const command = { configureFailPoint: 'failCommand', mode, data }
+    const replies = await Promise.all(all.map(({ port }) => askPort(port, command)))
+    return replies.reduce((sum, { count }) => sum + Number(count), 0)
   }
 
   return {
@@ -107,7 +110,9 @@ export async function startMembers(say: (line: string) => void): Promise<Members
       if (!former) throw new Error('nobody stepped down')
       return former
     },
-    failCommand: (mode, data) => failCommandMode(mode, { appName, ...data }),
+    async failCommand(mode, data) {
+      await failCommandMode(mode, { appName, ...data })
+    },
     mendCommands: () => failCommandMode('off', {}),
     ask: (member, command) => askPort(member.port, command),
     async heal() {
@@ -128,55 +133,9 @@ export async function startMembers(say: (line: string) => void): Promise<Members
   }
 }
 
-/** The newest primary: one that was paused may still take itself for it. */
-async function roleOf(all: readonly Running[], role: 'primary' | 'secondary'): Promise<Running> {
-  let found: Running | undefined
-  await within(`a ${role}`, async () => {
-    const hellos = await Promise.all(
-      all.map(async (member) => ({
-        member,
-        hello: await askPort(member.port, { hello: 1 }).catch(() => undefined),
-      })),
-    )
-    const is = role === 'primary' ? 'isWritablePrimary' : 'secondary'
-    const ofRole = hellos.filter(({ hello }) => hello?.[is] === true)
-    const newest = ofRole.sort((a, b) => (electionOf(a.hello) < electionOf(b.hello) ? 1 : -1))
-    found = newest[0]?.member
-    return found !== undefined
-  })
-  if (!found) throw new Error(`there is no ${role}`)
-  return found
-}
-
-function electionOf(hello: Record<string, unknown> | undefined): string {
-  return String(hello?.electionId ?? '')
-}
-
-async function canAnswer(port: number): Promise<boolean> {
-  const hello = await askPort(port, { hello: 1 }).catch(() => undefined)
-  return hello?.isWritablePrimary === true || hello?.secondary === true
-}
-
-async function askPort(
-  port: number,
-  command: Record<string, unknown>,
-  timeoutMs: number = answerTimeoutMs,
-): Promise<Record<string, unknown>> {
-  const client = new MongoClient(`mongodb://127.0.0.1:${port}/?directConnection=true`, {
-    serverSelectionTimeoutMS: timeoutMs,
-    connectTimeoutMS: timeoutMs,
-    socketTimeoutMS: timeoutMs,
-  })
-  try {
-    return await client.db('admin').command(command)
-  } finally {
-    await client.close()
-  }
-}
-
 /** A write that every member has: nobody copies any more, and whoever has fallen back has caught up. */
 async function untilAllFollow(uri: string): Promise<void> {
-  const client = new MongoClient(uri, { serverSelectionTimeoutMS: answerTimeoutMs })
+  const client = new MongoClient(uri, { serverSelectionTimeoutMS: followTimeoutMs })
   try {
     await within('all members to follow', () => allHave(client.db('admin')))
   } finally {
@@ -185,15 +144,10 @@ async function untilAllFollow(uri: string): Promise<void> {
 }
 
 async function allHave(db: Db): Promise<boolean> {
-  const writeConcern = { w: 3, wtimeout: answerTimeoutMs }
+  const writeConcern = { w: 3, wtimeout: followTimeoutMs }
   const note = db.command({ appendOplogNote: 1, data: { note: 'all follow' }, writeConcern })
   return await note.then(
     () => true,
     () => false,
   )
-}
-
-async function within(what: string, isSo: () => boolean | Promise<boolean>): Promise<void> {
-  if (!(await eventually(isSo, { timeoutMs: healTimeoutMs, everyMs: 50 })))
-    throw new Error(`waited ${healTimeoutMs / 1000} s in vain for ${what}`)
 }

@@ -1,5 +1,6 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import type { Outcome, Stage } from '../scenario.ts'
+import { defects } from './answers.ts'
 import { countUp } from './count.ts'
 import { findAll } from './find-all.ts'
 import { type People, seedPeople } from './people.ts'
@@ -126,12 +127,6 @@ async function untilBack(acks: readonly number[], before: number): Promise<void>
     if (rateOf(acks, now - 1_000, now) >= 0.8 * before) return
     await pause(100)
   }
-}
-
-/** Whatever happens to the database, it is none of the service's own. */
-function defects(answers: Record<string, number>): string[] {
-  const count = answers['500 INTERNAL_ERROR'] ?? 0
-  return count === 0 ? [] : [`${count} answers said INTERNAL_ERROR`]
 }
 
 function told(ms: number | undefined): string {
