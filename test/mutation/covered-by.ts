@@ -9,6 +9,7 @@ export const coveredBy: Readonly<Record<string, readonly string[]>> = {
   'src/send-message/media-reference.ts': ['makes-drafts', 'sends-media'],
   'src/send-message/database-failure.ts': ['names-failures', 'commit-failures'],
   'src/send-message/entry.ts': ['names-failures', 'commit-batches'],
+  'src/send-message/suspects.ts': ['suspects'],
   'src/send-message/known-chats.ts': ['makes-drafts', 'commit-batches'],
   'src/plugins/authentication.ts': ['refuses-tokens', 'refuses-tokens-of-every-key', 'refuses-tokens-by-public-keys'],
   'src/plugins/jwks.ts': ['refuses-tokens-by-public-keys'],
@@ -18,7 +19,7 @@ export const coveredBy: Readonly<Record<string, readonly string[]>> = {
     'sends-media-at-once',
     'database-failures',
   ],
-  'src/send-message/commands.ts': ['commit-batches', 'sweeper-order', 'commit-failures'],
+  'src/send-message/commands.ts': ['sends-commands', 'commit-batches', 'sweeper-order', 'commit-failures'],
   'src/send-message/session.ts': ['commit-batches', 'commit-failures'],
   'src/send-message/transaction.ts': [
     'commit-batches',

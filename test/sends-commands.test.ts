@@ -1,0 +1,128 @@
+import type { Document } from 'mongodb'
+import t from 'tap'
+import { findAll, updateEach, WriteRejected, write } from '../src/send-message/commands.ts'
+import { startFeature } from './support/feature.ts'
+
+// Plain commands inherit no concern, and resolve when a write was refused: what is seen to in commands.ts.
+
+const feature = await startFeature(t, { monitorCommands: true })
+const { client, db } = feature
+const signal = AbortSignal.timeout(60_000)
+const things = db.collection<{ _id: number; n?: number }>('things')
+await things.insertMany(Array.from({ length: 150 }, (_, _id) => ({ _id })))
+
+async function commandOf(work: () => Promise<unknown>): Promise<Document> {
+  const commands: Document[] = []
+  const onStart = ({ command }: { command: Document }): void => void commands.push(command)
+  client.on('commandStarted', onStart)
+  await work().finally(() => client.off('commandStarted', onStart))
+  return commands[0] ?? {}
+}
+
+t.test('all that matches comes in one reply, of what a majority has', async (t) => {
+  const query = { find: 'things', filter: { _id: { $gte: 1 } }, sort: { _id: -1 } }
+
+  let found: unknown[] = []
+  const command = await commandOf(async () => {
+    found = await findAll(db, query, { signal })
+  })
+  const local = await commandOf(() => findAll(db, query, { readConcern: 'local', signal }))
+
+  t.equal(found.length, 149)
+  t.strictSame(found[0], { _id: 149 })
+  t.match(command, { ...query, singleBatch: true, readConcern: { level: 'majority' } })
+  t.match(local.readConcern, { level: 'local' })
+})
+
+t.test('a write is acknowledged by a majority, and says how many it met and made', async (t) => {
+  const updates = [
+    { q: { _id: 1 }, u: { $set: { n: 1 } } },
+    { q: { _id: 1_000 }, u: { $set: { n: 1 } }, upsert: true },
+  ]
+
+  const insert = await commandOf(async () => {
+    const result = await write(db, 'things', { insert: 'things', documents: [{ _id: 2_000 }] }, { signal })
+    t.strictSame(result, { n: 1, upserted: [] })
+  })
+  const result = await write(db, 'things', { update: 'things', updates }, { signal })
+
+  t.match(insert.writeConcern, { w: 'majority' })
+  t.match(result, { n: 2, upserted: [{ index: 1, _id: 1_000 }] })
+})
+
+t.test('a refused write is thrown, by its position, without a word of the server’s', async (t) => {
+  const documents = [{ _id: 3_000 }, { _id: 1, secret: 'x' }, { _id: 2, secret: 'x' }]
+
+  const error = await write(db, 'things', { insert: 'things', documents }, { signal }).catch(
+    (rejection: unknown) => rejection,
+  )
+
+  t.ok(error instanceof WriteRejected)
+  t.match(error, { name: 'WriteRejected', collection: 'things', index: 1, code: 11000 })
+  t.equal((error as Error).message, 'the write at 1 in things was refused with code 11000')
+})
+
+t.test('of updates that do not depend on each other one that is refused stops none', async (t) => {
+  const updates = [
+    { q: { _id: 10 }, u: { $set: { n: 10 } } },
+    { q: { _id: 11 }, u: { $set: { _id: 12 } } },
+    { q: { _id: 4_000 }, u: { $set: { n: 13 } }, upsert: true },
+  ]
+
+  const command = await commandOf(async () => {
+    const result = await updateEach(db, 'things', updates, { signal })
+    t.match(result, { n: 2, upserted: [{ index: 2, _id: 4_000 }] })
+  })
+
+  t.match(command, { update: 'things', ordered: false, writeConcern: { w: 'majority' } })
+  t.strictSame(
+    await things
+      .find({ _id: { $in: [10, 11, 4_000] } })
+      .sort({ _id: 1 })
+      .toArray(),
+    [{ _id: 10, n: 10 }, { _id: 11 }, { _id: 4_000, n: 13 }],
+  )
+})
+
+t.test('inside a transaction its concerns apply, and its writes are seen there alone', async (t) => {
+  const session = client.startSession()
+  t.teardown(() => session.endSession())
+  session.startTransaction()
+  const options = { session, signal }
+  const query = { find: 'things', filter: { _id: 5_000 } }
+  const documents = [{ _id: 5_000 }]
+
+  const wrote = await commandOf(() => write(db, 'things', { insert: 'things', documents }, options))
+  let inside: unknown[] = []
+  const read = await commandOf(async () => {
+    inside = await findAll(db, query, options)
+  })
+  const outside = await findAll(db, query, { signal })
+  await session.abortTransaction()
+
+  t.strictSame([inside, outside], [documents, []])
+  t.match(wrote, { autocommit: false, startTransaction: true, writeConcern: undefined })
+  t.match(read, { autocommit: false, readConcern: undefined })
+})
+
+t.test('a wait is ended by its signal', async (t) => {
+  const session = client.startSession()
+  t.teardown(() => session.endSession())
+  session.startTransaction()
+  t.teardown(() => session.abortTransaction())
+  const query = { find: 'things', filter: { _id: 1 } }
+  const insert = { insert: 'things', documents: [{ _id: 6_000 }] }
+  const aborted = { signal: AbortSignal.abort() }
+
+  const ends = await Promise.all(
+    [
+      findAll(db, query, aborted),
+      findAll(db, query, { ...aborted, session }),
+      write(db, 'things', insert, aborted),
+      write(db, 'things', insert, { ...aborted, session }),
+    ].map((work) => work.catch((error: Error) => error.name)),
+  )
+
+  t.strictSame(ends, ['AbortError', 'AbortError', 'AbortError', 'AbortError'])
+  t.equal(await things.countDocuments({ _id: 6_000 }), 0)
+})
