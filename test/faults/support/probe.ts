@@ -8,14 +8,19 @@ import type { Members } from './members.ts'
 export interface Probe {
   /** Times of the acknowledged ones, by the monotonic clock. */
   readonly atMs: readonly number[]
+  /** How long the slow ones took, together: with one at a time, how long the database was slow. */
+  slowMs(): number
   stop(): Promise<void>
 }
 
 const everyMs = 250
+// A commit of a majority takes milliseconds; on a busy machine some more.
+const slowFromMs = 500
 const timeoutMs = 2_000
 
 export function startProbe({ all }: Members, databaseName: string): Probe {
   const atMs: number[] = []
+  let slowMs = 0
   const clients = all.map(({ port }) => {
     return new MongoClient(`mongodb://127.0.0.1:${port}/${databaseName}?directConnection=true`, {
       serverSelectionTimeoutMS: timeoutMs,
@@ -28,13 +33,18 @@ export function startProbe({ all }: Members, databaseName: string): Probe {
   const timer = setInterval(() => {
     for (const client of clients.filter((each) => !busy.has(each))) {
       busy.add(client)
-      void writes(client.db())
-        .then((done) => void (done && atMs.push(performance.now())))
-        .finally(() => busy.delete(client))
+      const fromMs = performance.now()
+      void writes(client.db()).then((done) => {
+        busy.delete(client)
+        if (!done) return
+        atMs.push(performance.now())
+        if (performance.now() - fromMs > slowFromMs) slowMs += performance.now() - fromMs
+      })
     }
   }, everyMs)
   return {
     atMs,
+    slowMs: () => slowMs,
     async stop() {
       clearInterval(timer)
       await Promise.all(clients.map((client) => client.close()))

@@ -111,7 +111,7 @@ export async function underLoad(
     broken: [...miscounted, ...defects(tries.answers), ...broken],
     notes: [
       `${faultsMs.length} faults at ${before.toFixed(0)} messages/s, back after ${recoveries.map(told).join(', ')}`,
-      `bare majority writes meanwhile: longest gap ${seconds(longestGapMs(probe.atMs, countFrom, countUntil))}`,
+      `bare majority writes meanwhile: longest gap ${seconds(longestGapMs(probe.atMs, countFrom, countUntil))}, slow for ${seconds(probe.slowMs())}`,
       `answers: ${answers.join(', ')}; the slowest after ${seconds(tries.slowestMs)}`,
       ...notes,
     ],
