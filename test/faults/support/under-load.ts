@@ -101,6 +101,7 @@ export async function underLoad(
     recoveryMs(acks, { faultMs, untilMs: faultsMs[index + 1] ?? countUntil, before }),
   )
   const back = recoveries.filter((each) => each !== undefined)
+  const bareGapMs = longestGapMs(probe.atMs, countFrom, countUntil)
   const answers = Object.entries(tries.answers).map(([name, times]) => `${times} × ${name}`)
   return {
     ...count,
@@ -111,7 +112,7 @@ export async function underLoad(
     broken: [...miscounted, ...defects(tries.answers), ...broken],
     notes: [
       `${faultsMs.length} faults at ${before.toFixed(0)} messages/s, back after ${recoveries.map(told).join(', ')}`,
-      `bare majority writes meanwhile: longest gap ${seconds(longestGapMs(probe.atMs, countFrom, countUntil))}, slow for ${seconds(probe.slowMs())}`,
+      `bare majority writes meanwhile: longest gap ${seconds(bareGapMs)}, slow for ${seconds(probe.slowMs())}`,
       `answers: ${answers.join(', ')}; the slowest after ${seconds(tries.slowestMs)}`,
       ...notes,
     ],
