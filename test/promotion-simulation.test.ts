@@ -1,0 +1,71 @@
+import t from 'tap'
+import { replay, startSimulators } from './support/simulation.ts'
+import type { Break } from './support/simulation-world.ts'
+
+// `SIMULATION_RUNS=1000000` looks longer; `SIMULATION_SEED=…` tells one run line by line on standard error.
+const { SIMULATION_RUNS = '20000', SIMULATION_SEED } = process.env
+
+const { simulate } = startSimulators(t)
+
+t.test('one run is told', { skip: SIMULATION_SEED === undefined && 'no SIMULATION_SEED' }, async (t) => {
+  t.strictSame(await replay(Number(SIMULATION_SEED), (line) => void process.stderr.write(`${line}\n`)), [])
+})
+
+t.test(
+  'late calls, lost answers, kills and pauses: no upload is lost, left over or in two messages',
+  async (t) => {
+    const { runs, found, counts } = await simulate({ runs: Number(SIMULATION_RUNS) })
+
+    t.strictSame(found.slice(0, 10), [], 'replay one with SIMULATION_SEED')
+    t.equal(runs, Number(SIMULATION_RUNS))
+    // That it went through every change of a record, and met every kind of trouble.
+    const happened = Object.keys(counts).sort()
+    t.strictSame(
+      happened.filter((what) => what.includes(' → ')),
+      [
+        'none → promoting',
+        'promoting → attached',
+        'promoting → none',
+        'promoting → promoting',
+        'promoting → undoing',
+        'undoing → none',
+        'undoing → undoing',
+        'undoing → undone',
+        'undone → promoting',
+        'undone → undoing',
+      ],
+    )
+    t.strictSame(
+      happened.filter((what) => !what.includes(' → ')),
+      [
+        'BLOCKED_RELATIONSHIP',
+        'DATABASE_UNAVAILABLE',
+        'MEDIA_ALREADY_USED',
+        'MEDIA_PROMOTION_FAILED',
+        'OK',
+        'REQUEST_IN_PROGRESS',
+        'done after it was given up',
+        'killed',
+        'stands still',
+      ],
+    )
+  },
+)
+
+// What is taken away is taken away below the code under test, so that the simulation cannot go blind to it.
+const breaks: Record<Break, RegExp> = {
+  'updates ignore tokens': /without a message/,
+  'settlement ignores tokens': /without its assets/,
+  'no leases': /which a message has|without a message|could not be sent/,
+  'clocks stand still, too': /which a message has|without a message/,
+  'no quiet time': /which a message has|without a message/,
+  'directions change': /which a message has/,
+}
+
+for (const [what, violation] of Object.entries(breaks)) {
+  t.test(`${what}: it is seen`, async (t) => {
+    const { found } = await simulate({ runs: 20_000, breaks: [what as Break], untilFirst: true })
+
+    t.match(found, [{ violations: [violation] }])
+  })
+}
