@@ -3,7 +3,13 @@
  * these is looked at by hand, so a file that starts members or waits for seconds is here only where nothing else looks.
  */
 export const coveredBy: Readonly<Record<string, readonly string[]>> = {
-  'src/send-message/judge.ts': ['judges-people', 'judges-reads', 'refuses-people', 'idempotency', 'commit-batches'],
+  'src/send-message/judge.ts': [
+    'judges-people',
+    'judges-reads',
+    'refuses-people',
+    'idempotency',
+    'commit-batches',
+  ],
   'src/send-message/draft.ts': ['makes-drafts', 'sends-text', 'idempotency', 'sends-media'],
   'src/send-message/conversation.ts': ['makes-drafts', 'sends-text'],
   'src/send-message/media-reference.ts': ['makes-drafts', 'sends-media'],
@@ -11,7 +17,11 @@ export const coveredBy: Readonly<Record<string, readonly string[]>> = {
   'src/send-message/entry.ts': ['names-failures', 'commit-batches'],
   'src/send-message/suspects.ts': ['suspects'],
   'src/send-message/known-chats.ts': ['makes-drafts', 'commit-batches'],
-  'src/plugins/authentication.ts': ['refuses-tokens', 'refuses-tokens-of-every-key', 'refuses-tokens-by-public-keys'],
+  'src/plugins/authentication.ts': [
+    'refuses-tokens',
+    'refuses-tokens-of-every-key',
+    'refuses-tokens-by-public-keys',
+  ],
   'src/plugins/jwks.ts': ['refuses-tokens-by-public-keys'],
   'src/send-message/send-message.ts': [
     'refuses-people',
