@@ -59,7 +59,8 @@ async function begin(
   const sending = trio.send().finally(() => {
     isAnswered = true
   })
-  await struck
+  // Or its answer, which would then be too early.
+  await Promise.race([struck, sending])
   const text = await trio.alice.sends(trio.bob, 'meanwhile')
   return { trio, sending, textFlows: text.status === 200 && !isAnswered }
 }

@@ -115,7 +115,7 @@ eachItem(t, 'is uploaded anew before its way back', 'the new one stays, and goes
   storage.faults.on(undoOf(publicId), { kind: 'hold', until, when: 'before' }, { times: 1 })
   const goingBack = storage.nextRequest(undoOf(publicId))
   const sending = trio.send()
-  await goingBack
+  await Promise.race([goingBack, sending])
   const anew = storage.put({ publicId, resourceType })
   open()
 
