@@ -115,7 +115,7 @@ const isMissing = (path: string): Document => ({ $eq: [{ $type: path }, 'missing
  * all the same, of two requests for two uploads each could get one.
  */
 function claimOf({ senderId, token }: Holder): Document {
-  const leaseIsOver = { $and: [{ $eq: ['$state', 'promoting'] }, { $lt: ['$until', '$$NOW'] }] }
+  const leaseIsOver = { $and: [{ $eq: ['$state', 'promoting'] }, { $lte: ['$until', '$$NOW'] }] }
   const isUndone = { $and: [{ $eq: ['$state', 'undone'] }, { $ne: ['$uncertain', 'back'] }] }
   const mayTakeOver = { $and: [{ $eq: ['$senderId', senderId] }, { $or: [leaseIsOver, isUndone] }] }
   const claim = {
@@ -126,8 +126,8 @@ function claimOf({ senderId, token }: Holder): Document {
     token: { $literal: token },
     until: { $add: ['$$NOW', leaseMs] },
     takenOver: { $not: [isMissing('$state')] },
-    // Absent where it was absent.
-    uncertain: '$uncertain',
+    // Who let a lease end said nothing: a promotion of his may land as late as one that was not answered. Else as it was.
+    uncertain: { $cond: [leaseIsOver, 'forward', '$uncertain'] },
   }
   return { $cond: [{ $or: [isMissing('$state'), mayTakeOver] }, claim, '$state'] }
 }
