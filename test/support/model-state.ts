@@ -70,14 +70,19 @@ export interface Expected {
   readonly replayed?: ModelMessage
 }
 
+/** The kind of upload that is looked for first. */
+const likelyKind = { text: 'image', image: 'image', video: 'video', file: 'file' } as const
+
 /** What must be answered; changes the model as the service must change. */
 export function send(model: Model, message: ModelMessage, fault?: StorageFault): Expected {
   const refused = refusalOf(model, message)
   if (refused) return refused
   const media = message.media.flatMap((index) => model.uploads[index] ?? [])
   const [first, ...others] = media
-  // One that was left promoted is found, and not moved again.
-  if (fault && fault.first !== 'cut after' && first?.place === 'temp') {
+  // One that was left promoted is found, and not moved again; and a move whose answer was lost is seen where it was looked
+  // for first.
+  const isSeen = fault?.first === 'cut after' && first?.kind === likelyKind[message.type]
+  if (fault && !isSeen && first?.place === 'temp') {
     for (const upload of others) leaveBehind(upload, fault.back)
     return { code: 'MEDIA_PROMOTION_FAILED' }
   }
