@@ -27,7 +27,8 @@ export interface Exit {
 const root = fileURLToPath(new URL('../../', import.meta.url))
 
 // What the environment of whoever runs the tests may hold, and the service would read.
-const ownVariables = /^(HOST|PORT|MONGODB_URI|CLOUDINARY_URL|JWT_.*|RATE_LIMIT_.*|TRUST_PROXY|LOG_LEVEL|OTEL_.*)$/
+const ownVariables =
+  /^(HOST|PORT|MONGODB_URI|CLOUDINARY_URL|JWT_.*|RATE_LIMIT_.*|TRUST_PROXY|LOG_LEVEL|OTEL_.*)$/
 
 const defaults = {
   PORT: '0',
