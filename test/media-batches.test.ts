@@ -50,6 +50,17 @@ t.test('among those that are admitted together each has its own verdict', async 
   t.strictSame(codes, ['OK', 'BLOCKED_RELATIONSHIP', 'ACCOUNT_SUSPENDED', 'OK'])
 })
 
+t.test('an account whose data no check expects fails alone', async (t) => {
+  const [alice, bob] = await feature.two()
+  const odd = await feature.person()
+  await db.collection('devices').updateOne({ _id: odd.deviceId }, { $set: { userId: 'no id' } })
+  const request = [bob, bob, odd, bob]
+
+  const codes = await Promise.all(request.map((sender) => codeOf(deps.admit(draft(sender, alice)))))
+
+  t.strictSame(codes, ['OK', 'OK', 'INTERNAL_ERROR', 'OK'])
+})
+
 t.test('uploads that are claimed together cost one command', async (t) => {
   const [alice] = await feature.two()
   const ids = Array.from({ length: 30 }, (_, index) => `together ${index}`)
@@ -98,6 +109,7 @@ t.test('what a sender has back is taken over in a batch, too', async (t) => {
     claim(alice, 'x', 'in front'),
     claim(alice, 'y', 'in front too'),
     claim(alice, 'again', 'back', 'new'),
+    claim(alice, 'beside', 'beside'),
   ])
 
   t.strictSame(again, { kind: 'claimed', takenOver: new Set(['back']) })

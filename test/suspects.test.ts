@@ -27,6 +27,8 @@ function suspects(clock = () => 0) {
 t.test('a key, an upload and a new chat are suspected, and nothing else', async (t) => {
   const { has, add } = suspects()
   const before = has(draft(carol))
+  // It has nothing that another could hold.
+  add(draft(bob))
   for (const each of [draft(bob, { key: 'held' }), draft(bob, { media: ['held'] }), draft(carol)]) add(each)
 
   const suspected = [

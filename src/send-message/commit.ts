@@ -48,7 +48,7 @@ export interface CommitDeps extends TransactionDeps {
 }
 
 /** `contended`: to be tried alone, and again. `unknown`: its outcome is, and another try would not tell. */
-type LaneOutcome = Outcome | { kind: 'contended' | 'unknown' }
+type LaneOutcome = Outcome | { kind: 'contended' } | { kind: 'unknown' }
 
 interface QueuedEntry {
   readonly draft: Draft
@@ -123,7 +123,7 @@ export function createCommitter(deps: CommitDeps): Committer {
   }
 }
 
-function committed(outcome: LaneOutcome): Committed {
+function committed(outcome: Exclude<LaneOutcome, { kind: 'contended' }>): Committed {
   switch (outcome.kind) {
     case 'stored':
       return { message: outcome.message, replayed: false }
@@ -133,7 +133,6 @@ function committed(outcome: LaneOutcome): Committed {
       throw outcome.refusal
     case 'failed':
       throw new InternalError({ cause: outcome.cause })
-    case 'contended':
     case 'unknown':
       throw new DatabaseUnavailable()
   }
