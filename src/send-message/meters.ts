@@ -23,12 +23,15 @@ export function createMeters(registry: Registry): Meters {
     labelNames: ['outcome'],
     registers,
   })
+  // From the start, so that their first increase can be seen.
+  for (const outcome of ['promoted', 'failed', 'undone', 'undo_failed']) promotions.inc({ outcome }, 0)
   const sweeps = new Counter({
     name: 'media_swept_total',
     help: 'Media records that the sweeper took up, by result: undone, closed, failed (looked at again later)',
     labelNames: ['result'],
     registers,
   })
+  for (const result of ['undone', 'closed', 'failed']) sweeps.inc({ result }, 0)
   return {
     onBatch: (size) => batches.observe(size),
     onPromotion: (outcome) => promotions.inc({ outcome }),
