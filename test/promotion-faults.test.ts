@@ -14,7 +14,8 @@ const { db, storage } = service
 
 // Those that wait for a time-out run side by side: each has people and uploads of its own.
 t.jobs = 8
-const sideBySide = { buffered: true } as const
+/** New for each test: the runner keeps a test's output in its options. */
+const sideBySide = () => ({ buffered: true })
 
 interface Sending {
   alice: Person
@@ -92,14 +93,14 @@ failsWith('an answer about another asset', {
 })
 failsWith('an answer about nothing', { kind: 'wrong-answer', body: null })
 failsWith('a reset before the deed', { kind: 'reset-before' })
-failsWith('no answer', { kind: 'hang' }, sideBySide)
+failsWith('no answer', { kind: 'hang' }, sideBySide())
 
 goesThroughAfter('500 after the deed', { kind: 'status', status: 500, when: 'after' })
 goesThroughAfter('no JSON after the deed', { kind: 'invalid-json', when: 'after' })
 goesThroughAfter('a wrong answer after the deed', { kind: 'wrong-answer', body: {}, when: 'after' })
 goesThroughAfter('a reset after the deed', { kind: 'reset-after' })
-goesThroughAfter('no answer after the deed', { kind: 'hang-after' }, sideBySide)
-goesThroughAfter('an answer that drips', { kind: 'drip', everyMs: 400 }, sideBySide)
+goesThroughAfter('no answer after the deed', { kind: 'hang-after' }, sideBySide())
+goesThroughAfter('an answer that drips', { kind: 'drip', everyMs: 400 }, sideBySide())
 
 t.test('an upload that is not there is named, and goes through once it is', async (t) => {
   const { alice, ids, send } = await sending()
@@ -216,7 +217,7 @@ t.test('an undo that the storage refuses leaves the uploads free to be sent agai
 
 t.test(
   'an undo that the storage does not answer bars the upload until the second look',
-  sideBySide,
+  sideBySide(),
   async (t) => {
     const { ids, send } = await sending()
     const mend = storage.faults.on(promotionOf(ids[1]), { kind: 'status', status: 400 })
@@ -237,7 +238,7 @@ t.test(
   },
 )
 
-t.test('a storage that answers nothing at all: refused in time, and texts flow', sideBySide, async (t) => {
+t.test('a storage that answers nothing at all: refused in time, and texts flow', sideBySide(), async (t) => {
   const { alice, bob, ids, send } = await sending()
   storage.faults.on(({ publicId = '' }) => ids.some((id) => publicId.endsWith(id.slice(5))), { kind: 'hang' })
   const begun = storage.nextRequest(promotionOf(ids[2]))
