@@ -3,7 +3,7 @@ import { type Batcher, createBatcher } from '../lib/batcher.ts'
 import type { Committed } from './commit.ts'
 import { asRefusal } from './database-failure.ts'
 import { bytesOf, type Draft } from './draft.ts'
-import { judge, type Reads, readFor, type Verdict } from './judge.ts'
+import { type Judgement, judgeOne, readFor } from './judge.ts'
 
 export interface Admission {
   /**
@@ -12,8 +12,6 @@ export interface Admission {
    */
   admit(draft: Draft): Promise<Committed | undefined>
 }
-
-type Admitted = Verdict | { kind: 'failed'; cause: unknown }
 
 // Four reads by index: what is not answered by then will not be, and the request has other things to wait for.
 const readsTimeoutMs = 2_500
@@ -24,7 +22,7 @@ const queue = { queueItemsMax: 4_096, queueBytesMax: 512 * 1024 * 1024 }
 
 /** Those that arrive while others are read are read together: a read costs the same for one as for many. */
 export function createAdmission({ db }: { db: Db }): Admission {
-  const batches: Batcher<Draft, Admitted> = createBatcher({
+  const batches: Batcher<Draft, Judgement> = createBatcher({
     run: (drafts) => judgeAll(db, drafts),
     ...runs,
     ...queue,
@@ -43,16 +41,7 @@ export function createAdmission({ db }: { db: Db }): Admission {
 }
 
 /** From what a majority has, so that a message that may be rolled back is not answered with. */
-async function judgeAll(db: Db, drafts: readonly Draft[]): Promise<Map<Draft, Admitted>> {
+async function judgeAll(db: Db, drafts: readonly Draft[]): Promise<Map<Draft, Judgement>> {
   const reads = await readFor(db, drafts, { signal: AbortSignal.timeout(readsTimeoutMs) })
   return new Map(drafts.map((draft) => [draft, judgeOne(reads, draft)]))
-}
-
-function judgeOne(reads: Reads, draft: Draft): Admitted {
-  try {
-    return judge(reads, draft)
-  } catch (cause) {
-    // Data that no check expects, in one account or device: its request fails, not the others.
-    return { kind: 'failed', cause }
-  }
 }

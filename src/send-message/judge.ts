@@ -58,6 +58,17 @@ export async function readFor(
   return { users, devices, blocks, finished }
 }
 
+/** A draft's own verdict among others': data that no check expects, in one account or device, fails that draft alone. */
+export type Judgement = Verdict | { kind: 'failed'; cause: unknown }
+
+export function judgeOne(reads: Reads, draft: Draft): Judgement {
+  try {
+    return judge(reads, draft)
+  } catch (cause) {
+    return { kind: 'failed', cause }
+  }
+}
+
 /** The contract's checks 5 to 8, in its order. */
 export function judge(reads: Reads, draft: Draft): Verdict {
   const senderStatus = reads.users.get(draft.senderId)

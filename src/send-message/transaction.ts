@@ -4,7 +4,7 @@ import { RequestInProgress } from '../errors.ts'
 import { type CommandOptions, findAll, write } from './commands.ts'
 import type { Draft } from './draft.ts'
 import { type Entry, naming, type Outcome } from './entry.ts'
-import { judge, judgeFinished, nameOf, type Reads, readFor, type Verdict } from './judge.ts'
+import { type Judgement, judgeFinished, judgeOne, nameOf, type Reads, readFor } from './judge.ts'
 import type { KnownChats } from './known-chats.ts'
 import { commitTransaction } from './session.ts'
 import { type Claims, readClaims, settleMedia } from './settle-media.ts'
@@ -97,18 +97,13 @@ function judgeBatch(
 
 /** An outcome that needs no write, or `undefined` for what is to be written. */
 function judgeEntry(entry: Entry, reads: Reads, claims: Claims): Outcome | undefined {
-  try {
-    const verdict = judge(reads, entry.draft)
-    if (verdict.kind !== 'admitted') return outcomeOf(verdict)
-    return claims.areHeldBy(entry) ? undefined : { kind: 'refused', refusal: new RequestInProgress() }
-  } catch (cause) {
-    // Data that no check expects, in one account or device: its message fails, not the batch.
-    return { kind: 'failed', cause }
-  }
+  const judgement = judgeOne(reads, entry.draft)
+  if (judgement.kind !== 'admitted') return outcomeOf(judgement)
+  return claims.areHeldBy(entry) ? undefined : { kind: 'refused', refusal: new RequestInProgress() }
 }
 
-function outcomeOf(verdict: Exclude<Verdict, { kind: 'admitted' }>): Outcome {
-  return verdict.kind === 'refused' ? verdict : { kind: 'replayed', message: verdict.message }
+function outcomeOf(judgement: Exclude<Judgement, { kind: 'admitted' }>): Outcome {
+  return judgement.kind === 'finished' ? { kind: 'replayed', message: judgement.message } : judgement
 }
 
 async function readOwn(db: Db, entries: readonly Entry[], options: CommandOptions): Promise<Set<string>> {
