@@ -16,6 +16,7 @@ import {
   MongoServerError,
   type ObjectId,
 } from 'mongodb'
+import { forgetOldest } from '../lib/forget-oldest.ts'
 import type { AssetStorage, ResourceType } from './asset-storage.ts'
 
 interface StorageTracing {
@@ -88,10 +89,7 @@ export function traceTransactions(
   function remember(documents: readonly { _id: ObjectId }[], { span }: Batch): void {
     span.setAttribute('messages.batch.size', documents.length)
     for (const { _id } of documents) writtenIn.set(_id.toHexString(), span.spanContext())
-    for (const id of writtenIn.keys()) {
-      if (writtenIn.size <= rememberedMax) break
-      writtenIn.delete(id)
-    }
+    forgetOldest(writtenIn, rememberedMax)
   }
 
   /** `Db` has no events of its own for this, and the driver's tell each command's content to whoever listens. */

@@ -1,4 +1,5 @@
 import type { ObjectId } from 'mongodb'
+import { forgetOldest } from '../lib/forget-oldest.ts'
 
 /** Chats that are known to exist: a chat is never deleted, so what is in here is right for ever. */
 export interface KnownChats {
@@ -15,10 +16,7 @@ export function createKnownChats(chatsMax: number = knownChatsMax): KnownChats {
     has: (conversationId) => known.has(conversationId.toHexString()),
     add(conversationIds) {
       for (const id of conversationIds) known.add(id.toHexString())
-      for (const oldest of known) {
-        if (known.size <= chatsMax) return
-        known.delete(oldest)
-      }
+      forgetOldest(known, chatsMax)
     },
   }
 }

@@ -162,6 +162,7 @@ function idsOf(
   return new Set(records.filter(which).map(({ _id }) => _id))
 }
 
-function bounded(): { signal: AbortSignal } {
+/** For one command on records. */
+export function bounded(): { signal: AbortSignal } {
   return { signal: AbortSignal.timeout(commandTimeoutMs) }
 }

@@ -1,7 +1,7 @@
 import type { Db, Document } from 'mongodb'
 import type { MediaRecordDocument } from '../collections.ts'
 import { findAll, write } from './commands.ts'
-import { createMediaClaims, type MediaClaims } from './media-claims.ts'
+import { bounded, createMediaClaims, type MediaClaims } from './media-claims.ts'
 
 /**
  * A promotion cannot be part of the transaction: it is HTTP to somebody else, takes seconds, cannot be rolled back, and
@@ -57,8 +57,6 @@ const signatureLifetimeMs = 3_600_000
 const postponeMs = 15_000
 // With the sweeper's interval within the contract's two minutes after the storage takes calls again.
 const postponeMaxMs = 90_000
-/** One command on at most 10 documents by `_id`. */
-const commandTimeoutMs = 2_500
 
 const inMs = (ms: number): Document => ({ $add: ['$$NOW', ms] })
 // An earlier `back` is over when an undo ends: its quiet time had passed, or the undo could not have begun.
@@ -131,8 +129,4 @@ export function createMediaRecords(db: Db): MediaRecords {
       }
     },
   }
-}
-
-function bounded(): { signal: AbortSignal } {
-  return { signal: AbortSignal.timeout(commandTimeoutMs) }
 }

@@ -1,3 +1,4 @@
+import { forgetOldest } from '../lib/forget-oldest.ts'
 import type { Draft } from './draft.ts'
 import { nameOf } from './judge.ts'
 import type { KnownChats } from './known-chats.ts'
@@ -29,10 +30,7 @@ export function createSuspects(
         untilMs.delete(name)
         untilMs.set(name, clock() + suspectedMs)
       }
-      for (const oldest of untilMs.keys()) {
-        if (untilMs.size <= suspectsMax) return
-        untilMs.delete(oldest)
-      }
+      forgetOldest(untilMs, suspectsMax)
     },
     delete(draft) {
       if (untilMs.size === 0) return
