@@ -1,6 +1,7 @@
 import { type Db, ObjectId } from 'mongodb'
 import { cpuUs } from './cpu.ts'
 import type { Load } from './load.ts'
+import { metricsOf } from './metrics.ts'
 import type { Fleet, Running } from './processes.ts'
 import type { Row } from './rows.ts'
 import { makeUploads } from './uploads.ts'
@@ -103,10 +104,8 @@ async function look(db: Db, { pids, ports }: Running, mongodPid: number): Promis
 
 /** The service's own count of its attempts; the servers to compare with have none. */
 async function batchesAt(port: number): Promise<{ count: number; sum: number }> {
-  const text = await (await fetch(`http://127.0.0.1:${port}/metrics`)).text()
-  const value = (name: string) =>
-    Number(new RegExp(`^messages_batch_size_${name} (.+)$`, 'm').exec(text)?.[1] ?? 0)
-  return { count: value('count'), sum: value('sum') }
+  const value = await metricsOf(port)
+  return { count: value('messages_batch_size_count') ?? 0, sum: value('messages_batch_size_sum') ?? 0 }
 }
 
 /** Every 200 is in the database, once, and nothing else is. */

@@ -1,6 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { MongoClient } from 'mongodb'
 import type { Load } from './load.ts'
+import { metricsOf } from './metrics.ts'
 import type { Options } from './options.ts'
 import type { Fleet } from './processes.ts'
 import { knownPairs } from './rows.ts'
@@ -100,9 +101,8 @@ async function sampleUntil(endMs: number, port: number): Promise<MemorySample[]>
 type Look = Pick<MemorySample, 'rssMb' | 'heapMb' | 'oldMb'> & { sent: number }
 
 async function look(port: number): Promise<Look> {
-  const text = await (await fetch(`http://127.0.0.1:${port}/metrics`)).text()
-  const value = (name: string): number =>
-    Number(new RegExp(`^${name} (.+)$`, 'm').exec(text)?.[1] ?? Number.NaN)
+  const metrics = await metricsOf(port)
+  const value = (pattern: string): number => metrics(pattern) ?? Number.NaN
   return {
     sent: value('messages_send_duration_seconds_count\\{status="200"\\}'),
     rssMb: value('process_resident_memory_bytes') / 1e6,

@@ -1,11 +1,10 @@
 import type { CommandStartedEvent } from 'mongodb'
 import t from 'tap'
 import type { ConversationDocument, MessageDocument } from '../src/collections.ts'
-import { type Committed, type Committer, createCommitter } from '../src/send-message/commit.ts'
-import { createKnownChats } from '../src/send-message/known-chats.ts'
+import { createCommitter } from '../src/send-message/commit.ts'
+import { commandsOf, idsOf, newCommitter, storedIds } from './support/commits.ts'
 import { codeOf, draft, startFeature } from './support/feature.ts'
 import { recordOf } from './support/media.ts'
-import type { Person } from './support/people.ts'
 
 const feature = await startFeature(t, { monitorCommands: true })
 const { db, client, commitDeps, storage } = feature
@@ -14,41 +13,16 @@ const conversations = db.collection<ConversationDocument>('conversations')
 
 const { two } = feature
 
-/** As another instance: it knows no chats, and its batches are its own. */
-function committer(): Committer {
-  return createCommitter({ ...commitDeps, knownChats: createKnownChats() })
-}
-
-async function storedIds(sender: Person, receiver: Person): Promise<string[]> {
-  return (await sender.sentTo(receiver)).map(({ _id }) => _id.toHexString()).sort()
-}
-
-function idsOf(committed: readonly Committed[]): string[] {
-  return committed.map(({ message }) => message._id.toHexString()).sort()
-}
-
-/** The commands that some work sends, in their order. */
-async function commandsOf(work: () => Promise<unknown>): Promise<string[]> {
-  const commands: string[] = []
-  const listen = ({ commandName, command }: CommandStartedEvent): void => {
-    commands.push(commandName === 'commitTransaction' ? 'commit' : `${commandName} ${command[commandName]}`)
-  }
-  client.on('commandStarted', listen)
-  await work()
-  client.off('commandStarted', listen)
-  return commands.filter((command) => !command.startsWith('endSessions'))
-}
-
 const reads = ['find blocks', 'find users', 'find devices']
 
 t.test('a text in a known chat is three reads, an insert and a commit, alone or with others', async (t) => {
   const [alice, bob] = await two()
-  const { commit } = committer()
+  const { commit } = newCommitter(commitDeps)
   await commit(draft(alice, bob))
 
-  const lone = await commandsOf(() => commit(draft(alice, bob)))
+  const lone = await commandsOf(client, () => commit(draft(alice, bob)))
   // The first leaves at once, and the others together behind it.
-  const many = await commandsOf(() =>
+  const many = await commandsOf(client, () =>
     Promise.all(Array.from({ length: 50 }, () => commit(draft(alice, bob)))),
   )
 
@@ -58,12 +32,14 @@ t.test('a text in a known chat is three reads, an insert and a commit, alone or 
 
 t.test('a new chat, a key and media cost a command more each', async (t) => {
   const [alice, bob] = await two()
-  const { commit } = committer()
+  const { commit } = newCommitter(commitDeps)
 
-  const newChat = await commandsOf(() => commit(draft(alice, bob)))
-  const key = await commandsOf(() => commit(draft(alice, bob, { key: 'k' })))
-  const replay = await commandsOf(() => commit(draft(alice, bob, { key: 'k' })))
-  const media = await commandsOf(() => codeOf(commit(draft(alice, bob, { media: [{ publicId: 'x' }] }))))
+  const newChat = await commandsOf(client, () => commit(draft(alice, bob)))
+  const key = await commandsOf(client, () => commit(draft(alice, bob, { key: 'k' })))
+  const replay = await commandsOf(client, () => commit(draft(alice, bob, { key: 'k' })))
+  const media = await commandsOf(client, () =>
+    codeOf(commit(draft(alice, bob, { media: [{ publicId: 'x' }] }))),
+  )
 
   t.strictSame(newChat, [...reads, 'update conversations', 'insert messages', 'commit'])
   t.strictSame(key, [...reads, 'find messages', 'insert messages', 'commit'])
@@ -74,7 +50,7 @@ t.test('a new chat, a key and media cost a command more each', async (t) => {
 t.test('300 messages of as many people at once are all stored exactly once', async (t) => {
   const people = await Promise.all(Array.from({ length: 300 }, () => feature.person()))
   const [bob] = await two()
-  const { commit } = committer()
+  const { commit } = newCommitter(commitDeps)
 
   const all = await Promise.all(people.map((person) => commit(draft(person, bob))))
 
@@ -99,7 +75,7 @@ t.test('256 of the longest messages, with four bytes a character, fit into one b
 t.test('what is more than may wait is refused at once', async (t) => {
   const [alice, bob] = await two()
   await alice.becomes('suspended')
-  const { commit } = committer()
+  const { commit } = newCommitter(commitDeps)
 
   // One leaves at once, and 6,144 wait.
   const codes = await Promise.all(Array.from({ length: 6_147 }, () => codeOf(commit(draft(alice, bob)))))
@@ -112,7 +88,7 @@ t.test('a message that the database refuses fails alone', async (t) => {
   const [alice, bob] = await two()
   await db.command({ collMod: 'messages', validator: { content: { $ne: 'poison' } } })
   t.teardown(() => db.command({ collMod: 'messages', validator: {} }))
-  const { commit } = committer()
+  const { commit } = newCommitter(commitDeps)
   const contents = ['a', 'b', 'poison', 'c', 'poison', 'd']
 
   const codes = await Promise.all(contents.map((content) => codeOf(commit(draft(alice, bob, { content })))))
@@ -126,7 +102,7 @@ t.test('a chat that the database refuses fails its messages alone', async (t) =>
   const [carol, dave] = await two()
   await db.command({ collMod: 'conversations', validator: { participants: { $ne: carol.id } } })
   t.teardown(() => db.command({ collMod: 'conversations', validator: {} }))
-  const { commit } = committer()
+  const { commit } = newCommitter(commitDeps)
   await commit(draft(alice, bob))
 
   const codes = await Promise.all([
@@ -145,7 +121,7 @@ t.test('data that no check expects fails its own message', async (t) => {
   const odd = await feature.person()
   const userId = odd.id.toHexString()
   await db.collection('devices').updateOne({ _id: odd.deviceId }, { $set: { userId } })
-  const { commit } = committer()
+  const { commit } = newCommitter(commitDeps)
 
   const codes = await Promise.all(
     [alice, odd, bob].map((sender) => codeOf(commit(draft(sender, sender === bob ? alice : bob)))),
@@ -158,7 +134,7 @@ t.test('media that was never claimed is not stored', async (t) => {
   const [alice, bob] = await two()
   const id = alice.uploads('image')
 
-  const code = await codeOf(committer().commit(draft(alice, bob, { media: [{ publicId: id }] })))
+  const code = await codeOf(newCommitter(commitDeps).commit(draft(alice, bob, { media: [{ publicId: id }] })))
 
   t.equal(code, 'REQUEST_IN_PROGRESS')
   t.strictSame(storage.requests, [])
@@ -171,7 +147,7 @@ t.test('fewer records settled than a message has media: not stored', async (t) =
   const media = [{ publicId: id }, { publicId: id }]
   await feature.deps.records.claim([id], { senderId: alice.id, token: 'held' })
 
-  const sent = committer().commit(draft(alice, bob, { media }), { media: [], claim: 'held' })
+  const sent = newCommitter(commitDeps).commit(draft(alice, bob, { media }), { media: [], claim: 'held' })
 
   t.equal(await codeOf(sent), 'INTERNAL_ERROR')
   t.equal((await alice.sentTo(bob)).length, 0)
@@ -182,7 +158,7 @@ t.test(
   'those with keys are written in the order of their keys, so that of two batches one goes on',
   async (t) => {
     const [alice, bob] = await two()
-    const { commit } = committer()
+    const { commit } = newCommitter(commitDeps)
     const written: MessageDocument[][] = []
     const listen = ({ command }: CommandStartedEvent): void => void written.push(command.documents)
     const leading = commit(draft(bob, alice))
@@ -201,7 +177,7 @@ t.test(
   'of several with one key in one batch, one leads, and the others get its message or 422',
   async (t) => {
     const [alice, bob] = await two()
-    const { commit } = committer()
+    const { commit } = newCommitter(commitDeps)
     const leading = commit(draft(bob, alice))
 
     const together = await Promise.all([
@@ -219,7 +195,7 @@ t.test(
 
 t.test('an untrusted leader leaves its key to the next', async (t) => {
   const [alice, bob] = await two()
-  const { commit } = committer()
+  const { commit } = newCommitter(commitDeps)
   const leading = commit(draft(bob, alice))
   const untrusted = { ...draft(alice, bob, { key: 'k' }), deviceId: bob.deviceId.toHexString() }
 

@@ -1,12 +1,11 @@
 import { MongoClient, ObjectId } from 'mongodb'
 import t, { type Test } from 'tap'
 import type { MessageDocument } from '../src/collections.ts'
-import { type Committed, type Committer, createCommitter } from '../src/send-message/commit.ts'
-import { createKnownChats } from '../src/send-message/known-chats.ts'
+import { createCommitter } from '../src/send-message/commit.ts'
+import { idsOf, newCommitter, storedIds } from './support/commits.ts'
 import { startDatabaseProxy } from './support/database-proxy.ts'
 import { eventually } from './support/eventually.ts'
 import { codeOf, draft, startFeature } from './support/feature.ts'
-import type { Person } from './support/people.ts'
 
 const feature = await startFeature(t, { ownServer: true })
 const { db, client, commitDeps } = feature
@@ -14,26 +13,13 @@ const messages = db.collection<MessageDocument>('messages')
 
 const { two } = feature
 
-/** As another instance: it knows no chats, and its batches are its own. */
-function committer(): Committer {
-  return createCommitter({ ...commitDeps, knownChats: createKnownChats() })
-}
-
-async function storedIds(sender: Person, receiver: Person): Promise<string[]> {
-  return (await sender.sentTo(receiver)).map(({ _id }) => _id.toHexString()).sort()
-}
-
-function idsOf(committed: readonly Committed[]): string[] {
-  return committed.map(({ message }) => message._id.toHexString()).sort()
-}
-
 type Fault = [commands: string[], how: Record<string, unknown>, times: number]
 
 /** Six messages at once, plain and with keys, in a known and a new chat, while the database misbehaves. */
 async function sixAreStoredOnce(t: Test, ...fault: Fault): Promise<void> {
   const [alice, bob] = await two()
   const carol = await feature.person()
-  const { commit } = committer()
+  const { commit } = newCommitter(commitDeps)
   await commit(draft(bob, alice))
   await feature.failCommand(t, ...fault)
 
@@ -114,8 +100,8 @@ t.test(
     const start = performance.now()
 
     const codes = await Promise.all([
-      codeOf(committer().commit(draft(alice, bob, {}, 500))),
-      codeOf(committer().commit(draft(alice, bob, { key: 'k' }, 600))),
+      codeOf(newCommitter(commitDeps).commit(draft(alice, bob, {}, 500))),
+      codeOf(newCommitter(commitDeps).commit(draft(alice, bob, { key: 'k' }, 600))),
     ])
 
     t.strictSame(codes, ['DATABASE_UNAVAILABLE', 'DATABASE_UNAVAILABLE'])
@@ -127,7 +113,7 @@ t.test(
   'what cannot be told apart goes alone, and what may be stored is not said to have failed',
   async (t) => {
     const [alice, bob] = await two()
-    const { commit } = committer()
+    const { commit } = newCommitter(commitDeps)
     await feature.failCommand(t, ['commitTransaction'], { errorCode: 9999 }, 2)
     const alone = await codeOf(commit(draft(alice, bob)))
     await feature.failCommand(t, ['commitTransaction'], { errorCode: 9999 })
@@ -140,7 +126,7 @@ t.test(
 
 t.test('a commit that failed leaves nothing locked', async (t) => {
   const [alice, bob] = await two()
-  const { commit } = committer()
+  const { commit } = newCommitter(commitDeps)
   await feature.failCommand(t, ['commitTransaction'], { errorCode: 9999 })
   const failed = await codeOf(commit(draft(alice, bob, { key: 'k' })))
   await feature.mendCommands()
@@ -153,7 +139,7 @@ t.test('a commit that failed leaves nothing locked', async (t) => {
 
 t.test('while another transaction holds a key, only who shares it waits', async (t) => {
   const [alice, bob] = await two()
-  const { commit } = committer()
+  const { commit } = newCommitter(commitDeps)
   await commit(draft(alice, bob))
   const [known] = await alice.sentTo(bob)
   const session = client.startSession()
@@ -205,7 +191,7 @@ t.test('who wants a held document fails one batch, and none of the later ones', 
 t.test('instances that write the same keys at once store each once', async (t) => {
   const [alice, bob] = await two()
   const keys = Array.from({ length: 40 }, (_, index) => `key ${index}`)
-  const instances = [committer(), committer(), committer()]
+  const instances = [newCommitter(commitDeps), newCommitter(commitDeps), newCommitter(commitDeps)]
   const orders = [keys, keys.toReversed(), keys.toSorted()]
 
   const all = await Promise.all(

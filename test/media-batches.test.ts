@@ -1,5 +1,5 @@
-import type { CommandStartedEvent } from 'mongodb'
 import t from 'tap'
+import { commandsOf } from './support/commits.ts'
 import { codeOf, draft, startFeature } from './support/feature.ts'
 import { recordOf } from './support/media.ts'
 import type { Person } from './support/people.ts'
@@ -8,15 +8,9 @@ const feature = await startFeature(t, { monitorCommands: true })
 const { db, client, deps } = feature
 
 /** How often each command was sent by some work. */
-async function commandsOf(work: () => Promise<unknown>): Promise<Record<string, number>> {
+async function countsOf(work: () => Promise<unknown>): Promise<Record<string, number>> {
   const counts: Record<string, number> = {}
-  const listen = ({ commandName, command }: CommandStartedEvent): void => {
-    const name = `${commandName} ${command[commandName]}`
-    counts[name] = (counts[name] ?? 0) + 1
-  }
-  client.on('commandStarted', listen)
-  await work()
-  client.off('commandStarted', listen)
+  for (const command of await commandsOf(client, work)) counts[command] = (counts[command] ?? 0) + 1
   return counts
 }
 
@@ -28,9 +22,9 @@ function claim(person: Person, token: string, ...ids: string[]): ReturnType<type
 t.test('requests with media that arrive together are admitted together', async (t) => {
   const [alice, bob] = await feature.two()
 
-  const lone = await commandsOf(() => deps.admit(draft(alice, bob)))
+  const lone = await countsOf(() => deps.admit(draft(alice, bob)))
   // Two runs leave at once with one each, and the others together behind them.
-  const many = await commandsOf(() =>
+  const many = await countsOf(() =>
     Promise.all(Array.from({ length: 50 }, () => deps.admit(draft(alice, bob)))),
   )
 
@@ -65,7 +59,7 @@ t.test('uploads that are claimed together cost one command', async (t) => {
   const [alice] = await feature.two()
   const ids = Array.from({ length: 30 }, (_, index) => `together ${index}`)
 
-  const commands = await commandsOf(() => Promise.all(ids.map((id) => claim(alice, `for ${id}`, id))))
+  const commands = await countsOf(() => Promise.all(ids.map((id) => claim(alice, `for ${id}`, id))))
 
   t.strictSame(commands, { 'update media': 3 })
   const tokens = await Promise.all(ids.map(async (id) => (await recordOf(db, id))?.token))

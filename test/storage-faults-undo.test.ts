@@ -6,8 +6,10 @@ import {
   allBut,
   back,
   eachItem,
+  refusalCodes,
   refused,
   type Sent,
+  status,
   storedOnce,
   sweepLater,
   type Trio,
@@ -19,14 +21,6 @@ import {
 
 const service = await startService(t)
 const { storage } = service
-
-const status = (code: number, when?: 'after'): Fault => ({
-  kind: 'status',
-  status: code,
-  ...(when && { when }),
-})
-
-const refusals = [400, 401, 403, 409, 420, 423, 429]
 
 const unanswered: Record<string, Fault> = {
   'meets 500': status(500),
@@ -68,7 +62,7 @@ async function sweptAndSent(t: Test, trio: Trio): Promise<void> {
   await storedOnce(t, trio, again)
 }
 
-for (const code of refusals) {
+for (const code of refusalCodes) {
   eachItem(
     t,
     `is refused with ${code} on its way back`,

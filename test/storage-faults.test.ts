@@ -8,7 +8,9 @@ import {
   allBut,
   eachItem,
   type Kind,
+  refusalCodes,
   refused,
+  status,
   storedOnce,
   sweepLater,
   trioIn,
@@ -20,15 +22,9 @@ import {
 const service = await startService(t)
 const { storage } = service
 
-const status = (code: number, when?: 'after'): Fault => ({
-  kind: 'status',
-  status: code,
-  ...(when && { when }),
-})
-
 /** It says no: nothing was done. */
 const refusals: Record<string, Fault> = Object.fromEntries(
-  [400, 401, 403, 409, 420, 423, 429].map((code) => [`is refused with ${code}`, status(code)]),
+  refusalCodes.map((code) => [`is refused with ${code}`, status(code)]),
 )
 
 /** It does not say what it did, and has done nothing. */

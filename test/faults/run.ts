@@ -5,9 +5,8 @@ import { fileURLToPath, pathToFileURL } from 'node:url'
 import { parseArgs } from 'node:util'
 import { failed, type Row, reportOf } from './report.ts'
 import type { Outcome, Scenario } from './scenario.ts'
-import { startMembers } from './support/members.ts'
+import { layFloor } from './support/floor.ts'
 import { startProgress } from './support/progress.ts'
-import { buildService } from './support/services.ts'
 import { openStage, type RunDeps } from './support/stage.ts'
 
 /** `npm run faults`: every scenario, one after another, on three real members and real processes of the service. */
@@ -27,16 +26,7 @@ async function main(): Promise<void> {
   const progress = startProgress()
   const scenarios = (await findScenarios()).filter(({ name }) => only.test(name))
   if (scenarios.length === 0) throw new Error(`no scenario's name matches ${only}`)
-  progress.say('compiling the service, starting three members')
-  const services = await buildService()
-  const members = await startMembers(progress.say)
-  const clearAll = async (): Promise<void> => {
-    await members.stop()
-    await services.remove()
-  }
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
-    process.once(signal, () => void clearAll().finally(() => process.exit(1)))
-  }
+  const { members, services, clear: clearAll } = await layFloor(progress)
   try {
     const deps: RunDeps = { members, services, progress, seconds }
     const rows: Row[] = []

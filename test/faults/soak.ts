@@ -12,12 +12,11 @@ import { type TroubleDeps, troubles } from './soak/trouble.ts'
 import { defects } from './support/answers.ts'
 import { countUp } from './support/count.ts'
 import { findAll } from './support/find-all.ts'
+import { layFloor } from './support/floor.ts'
 import { closeConnections } from './support/http.ts'
-import { startMembers } from './support/members.ts'
 import { seedPeople } from './support/people.ts'
 import { startProgress } from './support/progress.ts'
 import { longestGapMs, rateOf, recoveryMs } from './support/rate.ts'
-import { buildService } from './support/services.ts'
 import { openStage } from './support/stage.ts'
 import { type Mix, startTraffic } from './support/traffic.ts'
 import { startWire } from './support/wire.ts'
@@ -54,16 +53,7 @@ interface Course {
 const progress = startProgress()
 
 async function main(): Promise<void> {
-  progress.say('compiling the service, starting three members')
-  const services = await buildService()
-  const members = await startMembers(progress.say)
-  const clearAll = async (): Promise<void> => {
-    await members.stop()
-    await services.remove()
-  }
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
-    process.once(signal, () => void clearAll().finally(() => process.exit(1)))
-  }
+  const { members, services, clear: clearAll } = await layFloor(progress)
   const course: Course = { samples: [], faults: [] }
   try {
     const { stage, clear } = await openStage({ members, services, progress, seconds: totalMs / 1000 }, 'soak')

@@ -1,6 +1,6 @@
 import type { Test } from 'tap'
 import type { MediaRecordDocument } from '../../src/collections.ts'
-import type { Matcher } from '../../src/dev/cloudinary/faults.ts'
+import type { Fault, Matcher } from '../../src/dev/cloudinary/faults.ts'
 import { monotonicMs } from '../../src/lib/deadline.ts'
 import { within } from '../../src/lib/within.ts'
 import type { ResourceType } from '../../src/plugins/asset-storage.ts'
@@ -100,6 +100,14 @@ export async function sweepLater({ db, app }: Service, ...ids: string[]): Promis
   await eventually(
     async () => (await db.collection<MediaRecordDocument>('media').countDocuments(undoing)) === 0,
   )
+}
+
+/** With these the storage says no: nothing was done. */
+export const refusalCodes = [400, 401, 403, 409, 420, 423, 429]
+
+/** An answer with that status, before the deed or after it. */
+export function status(code: number, when?: 'after'): Fault {
+  return { kind: 'status', status: code, ...(when && { when }) }
 }
 
 export const back = ['temp', 'temp', 'temp']

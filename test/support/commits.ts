@@ -1,0 +1,34 @@
+import type { CommandStartedEvent, MongoClient } from 'mongodb'
+import {
+  type CommitDeps,
+  type Committed,
+  type Committer,
+  createCommitter,
+} from '../../src/send-message/commit.ts'
+import { createKnownChats } from '../../src/send-message/known-chats.ts'
+import type { Person } from './people.ts'
+
+/** As another instance: it knows no chats, and its batches are its own. */
+export function newCommitter(deps: CommitDeps): Committer {
+  return createCommitter({ ...deps, knownChats: createKnownChats() })
+}
+
+export async function storedIds(sender: Person, receiver: Person): Promise<string[]> {
+  return (await sender.sentTo(receiver)).map(({ _id }) => _id.toHexString()).sort()
+}
+
+export function idsOf(committed: readonly Committed[]): string[] {
+  return committed.map(({ message }) => message._id.toHexString()).sort()
+}
+
+/** The commands that some work sends by a client that tells of them, in their order. */
+export async function commandsOf(client: MongoClient, work: () => Promise<unknown>): Promise<string[]> {
+  const commands: string[] = []
+  const listen = ({ commandName, command }: CommandStartedEvent): void => {
+    commands.push(commandName === 'commitTransaction' ? 'commit' : `${commandName} ${command[commandName]}`)
+  }
+  client.on('commandStarted', listen)
+  await work()
+  client.off('commandStarted', listen)
+  return commands.filter((command) => !command.startsWith('endSessions'))
+}
