@@ -59,6 +59,39 @@ t.test('every file that is named in a document is there', async (t) => {
   t.ok(named.length > 20)
 })
 
+/** Of a row of a table: the links in its first cell, and the number in its second. */
+function sizesIn(page: string): { links: string[]; told: number }[] {
+  const rows = [...page.matchAll(/^\| ([^|]+) \| (\d+) \|/gm)]
+  return rows.map(([, part = '', lines]) => ({ links: linksIn(part), told: Number(lines) }))
+}
+
+async function linesOf(links: readonly string[]): Promise<number> {
+  const paths = links.map((link) => normalize(join('docs', link)))
+  const files = tracked.filter((file) => paths.some((path) => file === path || file.startsWith(`${path}/`)))
+  const contents = await Promise.all(files.map((file) => readFile(join(root, file), 'utf8')))
+  return contents.reduce((sum, text) => sum + text.trimEnd().split('\n').length, 0)
+}
+
+t.test('what is written by hand is about as long as it is said to be', async (t) => {
+  const parts = sizesIn(pages.get('docs/hand-written.md') ?? '')
+  const actual = await Promise.all(parts.map(({ links }) => linesOf(links)))
+
+  t.strictSame(
+    parts.filter(({ told }, index) => Math.abs(told - (actual[index] ?? 0)) > Math.max(10, told / 10)),
+    [],
+  )
+  t.ok(parts.length > 20)
+})
+
+t.test('every dependency has its place among the libraries', async (t) => {
+  const { dependencies, devDependencies } = JSON.parse(await readFile(join(root, 'package.json'), 'utf8'))
+  const [, libraries = ''] = (pages.get('docs/hand-written.md') ?? '').split('## Libraries')
+
+  const named = [...libraries.matchAll(/`([^`]+)`/g)].map(([, name]) => name)
+
+  t.strictSame(named.sort(), Object.keys({ ...dependencies, ...devDependencies }).sort())
+})
+
 t.test('a link that leads nowhere is found', async (t) => {
   const page =
     '[a](../README.md#measured) [b](../README.md#no-such) [c](../src) [d](missing.md) [e](https://e.org)'
