@@ -3,7 +3,7 @@ import { cpuUs } from './cpu.ts'
 import { type MeasureDeps, type Measurement, measure } from './measure.ts'
 import type { Options } from './options.ts'
 import type { Running } from './processes.ts'
-import { ceiling, firstMessages, knownPairs, warmUp } from './rows.ts'
+import { bursts, ceiling, firstMessages, knownPairs, type Row, warmUp } from './rows.ts'
 import { say, tell } from './say.ts'
 import { type SeedSize, seed } from './seed.ts'
 import { onStage, type Stage } from './stage.ts'
@@ -42,6 +42,8 @@ const sizes: readonly SeedSize[] = [
   { people: 1_000, messages: 1_000_000 },
   { people: 1_000_000, messages: 1_000_000 },
 ]
+
+const grown: readonly Row[] = [bursts, knownPairs, firstMessages]
 
 /**
  * What a message costs by how much is stored. Every size has a database and a service of its own in one replica set, and all
@@ -99,7 +101,7 @@ async function placeOf(
     messages,
     messagesAfter: Number.NaN,
     ceiling: [],
-    rows: [knownPairs, firstMessages].map((row) => ({ name: row.name, measurements: [] })),
+    rows: grown.map(({ name }) => ({ name, measurements: [] })),
     deps: { ...common, running },
     ceilingDeps: { ...common, running: ceilingRunning },
   }
@@ -119,9 +121,11 @@ async function measureAt(
   client: MongoClient,
 ): Promise<void> {
   beside.push(await measure(ceilingDeps, ceiling, round))
-  for (const { name, measurements } of rows) {
-    const measurement = await measure(deps, name === knownPairs.name ? knownPairs : firstMessages, round)
-    measurements.push({ ...measurement, checkpointMs: await checkpoint(client, deps.mongodPid) })
+  for (const row of grown) {
+    const measurement = await measure(deps, row, round)
+    rows
+      .find(({ name }) => name === row.name)
+      ?.measurements.push({ ...measurement, checkpointMs: await checkpoint(client, deps.mongodPid) })
   }
 }
 

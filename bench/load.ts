@@ -14,7 +14,7 @@ export interface Load {
   warmUpMs: number
   durationMs: number
   people: number
-  pairs: 'contacts' | 'every-contact' | 'one-chat' | 'first-messages' | 'blockers'
+  pairs: 'contacts' | 'bursts' | 'every-contact' | 'one-chat' | 'first-messages' | 'blockers'
   key: JwtKey
   /** With an Idempotency-Key of its own on each. */
   keys: boolean
@@ -42,6 +42,9 @@ interface Tally {
   acknowledged: string[]
   statuses: Record<string, number>
 }
+
+// As the seed has them: people write several messages to one contact, and then others do.
+const burstMessages = 10
 
 /** How far the walk over new pairs has come, by the number of people: databases of one size share it. */
 const firstPairs = new Map<number, number>()
@@ -83,6 +86,7 @@ async function run(load: Load): Promise<LoadResult> {
 /** Each request as the bytes that go out, with a sender of its own; `undefined` when there are no uploads left. */
 function requests(load: Load): () => string | undefined {
   let count = 0
+  const firstWriter = Math.floor(Math.random() * load.people)
   const filler = 'x'.repeat(Math.max(0, load.contentLength - load.mark.length - 12))
   return () => {
     const number = count++
@@ -90,7 +94,7 @@ function requests(load: Load): () => string | undefined {
     if (load.uploads && !upload) return undefined
     const [sender, receiver] = upload
       ? [upload.sender, contactAt(upload.sender, 0, load.people)]
-      : pairFor(load, number)
+      : pairFor(load, number, firstWriter)
     const content = `${load.mark}-${number}-${filler}`
     const body = upload
       ? `{"content":"${content}","type":"image","media":[{"publicId":"${upload.publicId}"}]}`
@@ -103,11 +107,22 @@ function requests(load: Load): () => string | undefined {
   }
 }
 
-function pairFor({ pairs, people }: Load, number: number): [sender: number, receiver: number] {
+function pairFor(
+  { pairs, people, connections }: Load,
+  number: number,
+  firstWriter: number,
+): [sender: number, receiver: number] {
   switch (pairs) {
     case 'contacts': {
       const sender = Math.floor(Math.random() * people)
       return [sender, contactAt(sender, Math.floor(Math.random() * contactsOf), people)]
+    }
+    case 'bursts': {
+      // As many write at a time as there are connections.
+      const shift = Math.floor(number / (connections * burstMessages))
+      const writer = firstWriter + shift * connections + (number % connections)
+      const sender = scattered(writer, people)
+      return [sender, contactAt(sender, writer % contactsOf, people)]
     }
     case 'every-contact':
       return [number % people, contactAt(number % people, Math.floor(number / people) % contactsOf, people)]
