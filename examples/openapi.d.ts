@@ -426,7 +426,7 @@ export interface operations {
             path: {
                 /**
                  * @description A MongoDB ObjectId: 24 hexadecimal digits, in either case.
-                 * @example 6543a1b2c3d4e5f6a7b8c9d0
+                 * @example 65a7c3d9e1f20b4c6d8e9f01
                  */
                 userId: string;
             };

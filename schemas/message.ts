@@ -1,6 +1,6 @@
 import { type Static, Type } from '@sinclair/typebox'
 import { closed, oneOf, ref } from './closed.ts'
-import { Id, MongoId, Timestamp } from './ids.ts'
+import { exampleSenderId, Id, MongoId, Timestamp } from './ids.ts'
 
 /** Code points. Longer texts are documents, and a batch of the longest must fit into one write of the database. */
 export const contentLengthMax = 4096
@@ -38,7 +38,7 @@ export const MediaReference = closed(
         "The public id of your own temporary upload: `temp/user_<your user id in lower case>/…`, compared exactly. No empty, '.' " +
         'or `..` path segment, no control character, no lone surrogate, none of `\\ % ? # & + < >`, no white space at ' +
         'either end; else `INVALID_MEDIA_REFERENCE`. Each can be used by one message only.',
-      examples: ['temp/user_6543a1b2c3d4e5f6a7b8c9d0/holiday'],
+      examples: [`temp/user_${exampleSenderId}/holiday`],
     }),
   },
   {

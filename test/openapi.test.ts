@@ -2,25 +2,31 @@ import { execFile } from 'node:child_process'
 import { readFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
+import { ObjectId } from 'mongodb'
 import t from 'tap'
+import type { SendMessageBody, SendMessageResponse } from '../schemas/message.ts'
 import * as messageSchemas from '../schemas/message.ts'
 import { type RefusalCode, refusalCodes, refusals } from '../schemas/refusal.ts'
 import { describeApp } from '../src/app.ts'
 import * as errors from '../src/errors.ts'
 import { conformanceTo } from './support/conformance.ts'
+import { tokenOf } from './support/people.ts'
 import { startService } from './support/service.ts'
 
 interface Response {
   description: string
   headers: Record<string, { description: string }>
-  content: Record<string, { examples: Record<string, { value: object }> }>
+  content: Content<object>
 }
+
+type Content<T> = Record<string, { examples: Record<string, { value: T }> }>
 
 interface Operation {
   operationId: string
   summary: string
   security?: object[]
-  parameters: { in: string; name: string; required: boolean }[]
+  parameters: { in: string; name: string; required: boolean; example: string }[]
+  requestBody: { content: Content<SendMessageBody> }
   responses: Record<string, Response>
 }
 
@@ -119,6 +125,49 @@ t.test('every code has one class that throws it, and an example under its status
     t.match(answer.body, { code })
   }
 })
+
+t.test(
+  'the example of each body goes through, and is answered as the example of its answer is',
+  async (t) => {
+    const bodies = send.requestBody.content['application/json']?.examples ?? {}
+    const sent = send.responses[200]?.content['application/json']?.examples ?? {}
+    const messages = Object.values(sent).map(({ value }) => (value as SendMessageResponse).data)
+    const [senderId = '', receiverId = ''] = [messages[0]?.senderId, send.parameters[0]?.example]
+    const deviceId = new ObjectId()
+    const ids = [senderId, receiverId].map((id) => ObjectId.createFromHexString(id))
+    await service.db.collection('users').insertMany(ids.map((_id) => ({ _id, status: 'active' })))
+    await service.db.collection('devices').insertOne({ _id: deviceId, userId: ids[0], trusted: true })
+    for (const { publicId, type } of messages.flatMap(({ media }) => media)) {
+      const resourceType = type === 'file' ? 'raw' : type
+      service.storage.put({ publicId: publicId.replace('messages/', 'temp/'), resourceType })
+    }
+    const token = tokenOf({ sub: senderId, deviceId: deviceId.toHexString() })
+    const headers = { authorization: `Bearer ${token}`, 'content-type': 'application/json' }
+
+    const answers = await Promise.all(
+      Object.values(bodies).map(({ value }) =>
+        service.request(`/message/send/${receiverId}`, {
+          method: 'POST',
+          headers,
+          body: JSON.stringify(value),
+        }),
+      ),
+    )
+
+    t.strictSame(Object.keys(bodies), Object.keys(sent))
+    t.ok(answers.length > 2)
+    t.strictSame(
+      answers.map(({ code, body }) => ({ code, ...withoutChance(body.data) })),
+      messages.map((message) => ({ code: 'OK', ...withoutChance(message) })),
+    )
+  },
+)
+
+/** What is the same whenever it is sent, and whatever the bytes of the uploads are. */
+function withoutChance({ conversationId, senderId, type, content, media }: SendMessageResponse['data']) {
+  const items = media.map(({ publicId, type }) => ({ publicId, type }))
+  return { conversationId, senderId, type, content, items }
+}
 
 t.test('every status is described, and has nothing but codes of its own', async (t) => {
   const statuses = [...new Set(Object.values(refusals).map(({ status }) => String(status)))]

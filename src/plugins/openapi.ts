@@ -1,6 +1,7 @@
 import swagger from '@fastify/swagger'
 import type { FastifySchema } from 'fastify'
 import fp from 'fastify-plugin'
+import { bodyExamples } from '../../schemas/examples.ts'
 import { Fault, Refusal } from '../../schemas/refusal.ts'
 
 /** The document, from the routes' own schemas, at `/openapi.json` and `/openapi.yaml`; `npm run openapi` writes the same. */
@@ -25,6 +26,7 @@ export default fp(
       },
       convertConstToEnum: false,
       transform: ({ schema, url }) => ({ schema: withReferredBody(schema), url }),
+      transformObject: (given) => withBodyExamples(given as { openapiObject: Described }),
       refResolver: {
         buildLocalReference: ({ $id }) => String($id),
       },
@@ -46,6 +48,25 @@ function withReferredBody(schema: FastifySchema): FastifySchema {
   return body && '$ref' in body
     ? { ...schema, body: { content: { 'application/json': { schema: body } } } }
     : schema
+}
+
+/** As much of the document as is looked at below. */
+interface Described {
+  paths: Record<string, { post?: { requestBody: { content: Record<string, DescribedBody> } } }>
+}
+
+interface DescribedBody {
+  schema: { $ref: string }
+  examples?: object | undefined
+}
+
+/** With names, for which a schema has no place; and what stands beside a reference @fastify/swagger drops. */
+function withBodyExamples({ openapiObject }: { openapiObject: Described }): object {
+  for (const { post } of Object.values(openapiObject.paths)) {
+    for (const body of Object.values(post?.requestBody.content ?? {}))
+      body.examples = bodyExamples[body.schema.$ref.replace(/.*\//, '')]
+  }
+  return openapiObject
 }
 
 const bearerAuth = {
