@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { type AddressInfo, createServer, type Server } from 'node:net'
+import { type AddressInfo, connect, createServer, type Server } from 'node:net'
 import { MongoClient } from 'mongodb'
 import t, { type Test } from 'tap'
 import { findMongod, MongodNotFound } from '../src/dev/mongod.ts'
@@ -16,6 +16,22 @@ async function silentServer(t: Test): Promise<{ server: Server; port: number }> 
   await once(server.listen(0, '127.0.0.1'), 'listening')
   t.teardown(() => server.close())
   return { server, port: (server.address() as AddressInfo).port }
+}
+
+/** The way to the database, on which what is sent takes so long. */
+async function slowProxy(t: Test, delayMs: number): Promise<{ port: number }> {
+  const database = new URL(mongodbUri.replace(/,.*?\//, '/'))
+  const proxy = createServer((socket) => {
+    const upstream = connect(Number(database.port), database.hostname)
+    for (const each of [socket, upstream]) each.on('error', () => undefined)
+    socket.once('close', () => upstream.destroy())
+    upstream.once('close', () => socket.destroy())
+    upstream.pipe(socket)
+    setTimeout(() => socket.pipe(upstream), delayMs)
+  })
+  await once(proxy.listen(0, '127.0.0.1'), 'listening')
+  t.teardown(() => proxy.close())
+  return { port: (proxy.address() as AddressInfo).port }
 }
 
 const binary = await findMongod({ env: process.env, say: () => undefined }).catch((error: unknown) => {
@@ -71,6 +87,16 @@ t.test('what is wrong with the start is said in one sentence', { jobs: 8 }, asyn
     const exit = await startProcess(t, { MONGODB_URI: `mongodb://127.0.0.1:${port}/never` }).exit
     refusedToStart(t, exit, 'the database did not answer within 10 s')
     t.ok(exit.seconds > 10, `${exit.seconds} s`)
+  })
+
+  t.test('a database that takes longer for a connection than a request could wait', async (t) => {
+    const slow = await slowProxy(t, 1_500)
+    const env = { MONGODB_URI: `mongodb://127.0.0.1:${slow.port}/slow?directConnection=true` }
+    refusedToStart(
+      t,
+      await startProcess(t, env).exit,
+      'the database has answered, and then took too long for a connection',
+    )
   })
 
   t.test('a busy port', async (t) => {

@@ -60,7 +60,11 @@ export default fp<Config['mongodb']>(
     })
     app.addHook('onClose', () => client.close())
     const primary = primaryOf(client)
-    await client.connect()
+    await client.connect().catch((cause: unknown) => {
+      throw new DatabaseNotUsable('the database has answered, and then took too long for a connection', {
+        cause,
+      })
+    })
     const transactionReadConcern = topology === 'cluster' ? 'majority' : 'snapshot'
     app.decorate('mongo', {
       client,
