@@ -261,3 +261,17 @@ t.test('an address that hangs, or answers with something else than keys, is out 
 
   t.same(new Set(refused.map(({ code }) => code)), new Set(['TOKEN_KEYS_UNAVAILABLE']))
 })
+
+t.test('an address that points to other keys does not choose whose tokens count', async (t) => {
+  const key = keyPair('ES256')
+  const other = await keyAddress(t)
+  other.has({ kid: 'other', key })
+  const address = await keyAddress(t)
+  address.answers = (response) => response.writeHead(302, { location: other.url }).end()
+  const wire = await wireFor(t, address)
+
+  const answer = await sends(wire, tokenOf('other', key))
+
+  t.equal(answer.code, 'TOKEN_KEYS_UNAVAILABLE')
+  t.equal(other.looks, 0)
+})

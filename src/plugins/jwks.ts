@@ -3,6 +3,7 @@ import type { FastifyBaseLogger } from 'fastify'
 import { createLocalJWKSet, type JSONWebKeySet, type JWSHeaderParameters } from 'jose'
 import { TokenInvalid, TokenKeysUnavailable } from '../errors.ts'
 import { runEvery } from '../lib/run-every.ts'
+import { within } from '../lib/within.ts'
 
 /** The keys at a JWKS address (RFC 7517): selection and import are jose's, when to look again is decided here. */
 export interface Jwks {
@@ -76,7 +77,16 @@ export function createJwks(url: string, { log }: { log: FastifyBaseLogger }): Jw
 }
 
 async function fetchKeys(url: string): Promise<JSONWebKeySet> {
-  const response = await fetch(url, { signal: AbortSignal.timeout(lookTimeoutMs) })
+  // The wait is bounded here, not by the signal, which undici can lose to the garbage collector while a body is read
+  // (nodejs/undici#4984): every request with an unknown key would wait for ever.
+  const keys = await within(lookTimeoutMs, readKeys(url, AbortSignal.timeout(2 * lookTimeoutMs)))
+  if (keys === undefined) throw new Error('the JWKS address took too long')
+  return keys
+}
+
+async function readKeys(url: string, signal: AbortSignal): Promise<JSONWebKeySet> {
+  // The operator has named one address: who can redirect it must not choose whose tokens count.
+  const response = await fetch(url, { redirect: 'manual', signal })
   if (!response.ok) throw new Error(`the JWKS address answered ${response.status}`)
   return (await response.json()) as JSONWebKeySet
 }
