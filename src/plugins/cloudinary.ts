@@ -99,7 +99,7 @@ async function sendWithin(timeoutMs: number, agent: HttpAgent, call: Call): Prom
   return inTime ?? { kind: 'unanswered' }
 }
 
-/** Rejections are plain objects: `{ message, http_code }`, under `error` for time-outs and sockets. Never logged: see FACTS of the SDK. */
+/** Rejections are plain objects: `{ message, http_code }`, under `error` for time-outs and sockets. Never logged: they can hold the key. */
 function asSdkAnswer(rejection: unknown): SdkAnswer {
   const { http_code: status, message } = rejection as { http_code?: unknown; message?: unknown }
   // Below 500 the storage has said no. A 5xx, a time-out (499, the SDK's own) or broken JSON may hide a call that was done;

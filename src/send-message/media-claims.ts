@@ -42,7 +42,7 @@ interface Wanted {
 }
 
 /**
- * MediaClaims that arrive while others are written are written together: one that waits for a majority costs the same for many.
+ * Claims that arrive while others are written are written together: one that waits for a majority costs the same for many.
  * What is not had whole there is given back and tried again alone, in order, which decides between those that overlap.
  */
 export function createMediaClaims(db: Db): MediaClaims {
