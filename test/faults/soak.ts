@@ -5,6 +5,7 @@ import { parseArgs } from 'node:util'
 import { eventually } from '../../src/dev/processes.ts'
 import { failed, reportOf } from './report.ts'
 import type { Outcome, Stage } from './scenario.ts'
+import { chartOf, type SoakCourse } from './soak/chart.ts'
 import { brokenBy, growthOf, leftOpen, toldGrowth } from './soak/leaks.ts'
 import { type Sample, sampleDatabase, sampleProcesses } from './soak/samples.ts'
 import { keepSampling } from './soak/sampling.ts'
@@ -27,6 +28,7 @@ const { values } = parseArgs({
     minutes: { type: 'string', default: '30' },
     clients: { type: 'string', default: '24' },
     json: { type: 'string' },
+    chart: { type: 'string' },
   },
 })
 const totalMs = Number(values.minutes) * 60_000
@@ -45,16 +47,11 @@ const mix: Mix = {
   ...{ blocked: 0.04, 'unknown receiver': 0.02, 'bad token': 0.02 },
 }
 
-interface Course {
-  samples: Sample[]
-  faults: { what: string; fromS: number; untilS: number }[]
-}
-
 const progress = startProgress()
 
 async function main(): Promise<void> {
   const { members, services, clear: clearAll } = await layFloor(progress)
-  const course: Course = { samples: [], faults: [] }
+  const course: SoakCourse = { samples: [], faults: [] }
   try {
     const { stage, clear } = await openStage({ members, services, progress, seconds: totalMs / 1000 }, 'soak')
     const outcome = await soak(stage, course).catch(failed)
@@ -65,7 +62,7 @@ async function main(): Promise<void> {
   }
 }
 
-async function soak(stage: Stage, course: Course): Promise<Outcome> {
+async function soak(stage: Stage, course: SoakCourse): Promise<Outcome> {
   const people = await seedPeople(stage.db, { senders: clients })
   const wires = [await startWire(), await startWire()]
   const services = await Promise.all(
@@ -131,7 +128,7 @@ async function soak(stage: Stage, course: Course): Promise<Outcome> {
 /** To 80 % of what it was in the seconds before the fault; where the next fault came first, until then. */
 function slowestRecoveryMs(
   acks: readonly number[],
-  { faults }: Course,
+  { faults }: SoakCourse,
   startedAtMs: number,
   endMs: number,
 ): number {
@@ -146,7 +143,7 @@ function slowestRecoveryMs(
   return Math.max(0, ...each)
 }
 
-async function strikeInTurn(deps: TroubleDeps, { faults }: Course, startedAtMs: number): Promise<void> {
+async function strikeInTurn(deps: TroubleDeps, { faults }: SoakCourse, startedAtMs: number): Promise<void> {
   const end = startedAtMs + totalMs
   const sinceS = (): number => (performance.now() - startedAtMs) / 1000
   for (let nth = 0; ; nth++) {
@@ -164,7 +161,7 @@ async function strikeInTurn(deps: TroubleDeps, { faults }: Course, startedAtMs: 
   await pause(Math.max(0, end - performance.now()))
 }
 
-async function report(outcome: Outcome, { samples, faults }: Course): Promise<void> {
+async function report(outcome: Outcome, { samples, faults }: SoakCourse): Promise<void> {
   const machine = `${cpus().length} × ${cpus()[0]?.model.trim()}, Node ${process.version}, three members`
   const name = `soak of ${values.minutes} min, ${faults.length} faults`
   process.stdout.write(`\n${machine}\n\n${reportOf([{ name, outcome }])}\n`)
@@ -174,6 +171,7 @@ async function report(outcome: Outcome, { samples, faults }: Course): Promise<vo
     const json = { machine, minutes: Number(values.minutes), clients, outcome, faults, samples }
     await writeFile(values.json, `${JSON.stringify(json, null, 2)}\n`)
   }
+  if (values.chart) await writeFile(values.chart, chartOf({ samples, faults }, `${name}; ${machine}`))
   if (!held) process.exitCode = 1
 }
 
