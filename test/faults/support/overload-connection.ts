@@ -6,6 +6,8 @@ import type { Request } from './overload-requests.ts'
 export interface Shared {
   port: number
   pauseMs: number
+  /** Nothing is sent before: everybody is connected first, and then all want something at once. */
+  begun: Promise<void>
   /** Nothing is sent any more. */
   isOver(): boolean
   /** Another message, of whoever has waited longest. */
@@ -45,7 +47,7 @@ export function keepBusy(shared: Shared): { connected: Promise<void>; end: Promi
     socket = connect({ port: shared.port, host: '127.0.0.1', noDelay: true, onread })
     socket.on('connect', () => {
       onConnected()
-      send()
+      void shared.begun.then(send)
     })
     socket.on('error', (error: NodeJS.ErrnoException) => shared.onError(error.code ?? error.message))
     socket.on('close', () => {
@@ -59,7 +61,7 @@ export function keepBusy(shared: Shared): { connected: Promise<void>; end: Promi
 
   function send(): void {
     // The service may have closed it meanwhile; then the next one sends.
-    if (socket.destroyed) return
+    if (socket.destroyed || isWaiting) return
     if (shared.isOver()) return void socket.end()
     isWaiting = true
     sentAtMs = performance.now()
@@ -71,6 +73,8 @@ export function keepBusy(shared: Shared): { connected: Promise<void>; end: Promi
     received += (buffer as Buffer).toString('latin1', 0, bytes)
     const answer = answerIn(received)
     if (!answer) return true
+    // Closed for its silence.
+    if (!isWaiting) return true
     shared.onAnswer(request, answer, performance.now() - sentAtMs)
     if (answer.status === 200 || answer.code === 'DATABASE_UNAVAILABLE') another()
     isWaiting = false

@@ -77,8 +77,13 @@ async function run(order: LoadOrder): Promise<LoadResult> {
   const count = (name: string): void => {
     answers[name] = (answers[name] ?? 0) + 1
   }
+  let begin = (): void => undefined
+  const begun = new Promise<void>((resolve) => {
+    begin = resolve
+  })
   const shared: Shared = {
     ...order,
+    begun,
     isOver,
     take,
     giveBack,
@@ -103,6 +108,7 @@ async function run(order: LoadOrder): Promise<LoadResult> {
   const ends = await openAll(connections, shared)
   const connectMs = performance.now() - openedAt
   from = performance.now() + warmUpMs
+  begin()
   await pause(warmUpMs)
   const lag = await measured(durationMs)
   await Promise.all(ends)

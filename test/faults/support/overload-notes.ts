@@ -27,6 +27,7 @@ export function notesOf(figures: Figures, { rss, nuisance }: Beside): string[] {
     `memory: ${rss.idle.toFixed(0)} MB idle, ${rss.peak.toFixed(0)} after the peak, ${rss.most.toFixed(0)} at most, ` +
       `${rss.after.toFixed(0)} after`,
     `held open: ${told(nuisance.open, (count, name) => `${count.toFixed(0)} (opened ${of(nuisance.opened, name)} times)`)}`,
+    `a new connection, until /health/live was answered on it: ${toldWaits(nuisance.newcomersMs)}`,
     `they were answered: ${told(nuisance.answers, (count) => `${count}`)}`,
     `polite, before: ${toldSeconds(politeBefore)}`,
     `polite, from the end of the overload: ${toldSeconds(politeAfter)}`,
@@ -42,6 +43,11 @@ function toldLoad(measured: Measured): string {
 
 function toldTimes({ count, p50Ms, p99Ms, maxMs }: Summary): string {
   return `${count} answers, p50 ${ms(p50Ms)}, p99 ${ms(p99Ms)}, longest ${ms(maxMs)}`
+}
+
+function toldWaits(waits: readonly number[]): string {
+  const sorted = waits.toSorted((a, b) => a - b)
+  return `${sorted.length} times, p50 ${ms(sorted[sorted.length >> 1] ?? 0)}, longest ${ms(sorted.at(-1) ?? 0)}`
 }
 
 function toldSeconds({ seconds }: Summary): string {

@@ -20,6 +20,8 @@ export interface NuisanceReport {
   opened: Record<Nuisance, number>
   /** First lines of answers. */
   answers: Record<string, number>
+  /** How long newcomers waited for an answer of `/health/live` on a connection of their own. */
+  newcomersMs: number[]
 }
 
 // Spread over the time after which the service closes the first: nobody's phones fall silent all at once.
@@ -31,6 +33,7 @@ const lookEveryMs = 500
 const readBytes = 4_096
 const readEveryMs = 1_000
 const pipelined = 8
+const newcomerEveryMs = 250
 
 const none = (): Record<Nuisance, number> => ({
   idle: 0,
@@ -43,6 +46,8 @@ const opened = none()
 const looked = none()
 let looks = 0
 const answers: Record<string, number> = {}
+const newcomersMs: number[] = []
+const newcomersSince = new Set<number>()
 
 const behaviours: Record<Nuisance, (socket: Socket, order: NuisanceOrder) => void> = {
   idle: listenTo,
@@ -68,17 +73,35 @@ const behaviours: Record<Nuisance, (socket: Socket, order: NuisanceOrder) => voi
 
 process.on('message', (message: NuisanceOrder | 'stop') => {
   if (message === 'stop') {
-    process.send?.({ open: average(), opened, answers } satisfies NuisanceReport)
-    process.disconnect()
-    process.exit()
+    // Who still waits has waited at least so long.
+    const now = performance.now()
+    for (const since of newcomersSince) newcomersMs.push(now - since)
+    const report: NuisanceReport = { open: average(), opened, answers, newcomersMs }
+    process.send?.(report, () => process.exit())
+    return
   }
   for (const [nuisance, count] of Object.entries(message.counts) as [Nuisance, number][]) {
     for (let nth = 0; nth < count; nth++) {
       setTimeout(() => keepOpen(nuisance, message), Math.random() * openedWithinMs)
     }
   }
-  setTimeout(() => setInterval(look, lookEveryMs), openedWithinMs)
+  setTimeout(() => {
+    setInterval(look, lookEveryMs)
+    setInterval(() => comeNew(message.port), newcomerEveryMs)
+  }, openedWithinMs)
 })
+
+function comeNew(port: number): void {
+  const since = performance.now()
+  newcomersSince.add(since)
+  const socket = connect({ port, host: '127.0.0.1' })
+  socket.write('GET /health/live HTTP/1.1\r\nHost: faults\r\nConnection: close\r\n\r\n')
+  socket.on('data', () => {
+    if (newcomersSince.delete(since)) newcomersMs.push(performance.now() - since)
+  })
+  // Tried again by whoever it is; here it counts as one who waits to the end.
+  socket.on('error', () => undefined)
+}
 
 function keepOpen(nuisance: Nuisance, order: NuisanceOrder): void {
   const onread = { buffer: Buffer.alloc(readBytes), callback: () => false }
