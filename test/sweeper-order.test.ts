@@ -6,7 +6,6 @@ import { type SweepCounts, sweepOnce } from '../src/send-message/sweep-media.ts'
 import { undoPromotion } from '../src/send-message/undo-promotion.ts'
 import { codeOf, draft, startFeature } from './support/feature.ts'
 import { letTimePass, promoted, recordOf, undoOf, whereIs } from './support/media.ts'
-
 import { sweeping } from './support/sweeping.ts'
 
 const feature = await startFeature(t)
@@ -168,4 +167,34 @@ t.test('what a former holder still writes is refused by its token', async (t) =>
   t.strictSame(await recordOf(db, id), taken)
   t.match(taken, { state: 'undoing', token: 'present' })
   t.equal(again, false)
+})
+
+t.test('who looked before others swept takes nothing, though it is due again', async (t) => {
+  const [alice, bob] = await two()
+  const id = alice.uploads('image')
+  const { claim } = await promotedAndKilled(alice, bob, id)
+  await deps.records.beginUndo([{ id, uncertain: false }], { held: claim, next: 'former' })
+  await letTimePass(db, id)
+  const [seen] = await deps.records.findDue(1)
+  t.ok(seen && (await deps.records.takeDue(seen, 'present')))
+  await letTimePass(db, id)
+
+  const isTaken = seen && (await deps.records.takeDue(seen, 'late'))
+
+  t.equal(isTaken, false)
+})
+
+t.test('a claim that was taken over is no longer its former holder’s to end', async (t) => {
+  const [alice, bob] = await two()
+  const id = alice.uploads('image')
+  const former = await claimed(alice, bob, id)
+  await letTimePass(db, id)
+  await claimed(alice, bob, id)
+  const held = await recordOf(db, id)
+
+  await deps.records.release([id], former.token)
+  const ids = await deps.records.beginUndo([{ id, uncertain: true }], { held: former.token, next: 'late' })
+
+  t.strictSame(ids, [])
+  t.strictSame(await recordOf(db, id), held)
 })
