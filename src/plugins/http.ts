@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { type IncomingMessage, type Server, type ServerResponse, STATUS_CODES } from 'node:http'
 import type { Socket } from 'node:net'
-import type { FastifyBaseLogger, FastifyHttpOptions, FastifyInstance } from 'fastify'
+import type { FastifyBaseLogger, FastifyHttpOptions, FastifyInstance, preHandlerHookHandler } from 'fastify'
 import fp from 'fastify-plugin'
 import { HeadersTooLarge, MalformedRequest, type Refusal, RequestTimeout } from '../errors.ts'
 import { refusalBody, routableUrl } from './refusals.ts'
@@ -46,6 +46,7 @@ export default fp(
   async (app) => {
     // An `Expect` that Node does not know: an ordinary request, which `refusals.ts` refuses.
     app.server.on('checkExpectation', app.routing)
+    app.addHook('preHandler', refuseLate)
     app.server.on('connect', (_request: IncomingMessage, socket: Socket) => {
       refuse(socket, new MalformedRequest(), app.log)
     })
@@ -71,6 +72,16 @@ type HttpSocket = Socket & {
 }
 
 const refused = new WeakSet<Socket>()
+/** Those that have their refusal, and linger. */
+const toldNo = new WeakSet<Socket>()
+
+/**
+ * The rest of a body, or a whole request, that has crossed its own 408 on the way: Node hands it over as if nothing were, and
+ * a message would be stored for which the client holds a refusal.
+ */
+const refuseLate: preHandlerHookHandler = (request, _reply, done) => {
+  done(toldNo.has(request.raw.socket) ? new RequestTimeout() : undefined)
+}
 
 function refuse(socket: HttpSocket, refusal: Refusal, log: FastifyBaseLogger): void {
   // After the first fault there is one with whatever else comes in.
@@ -79,6 +90,7 @@ function refuse(socket: HttpSocket, refusal: Refusal, log: FastifyBaseLogger): v
   // Node leaves none on the socket of a CONNECT, and a reset would end the process.
   socket.on('error', () => {})
   whenAnswered(socket, () => {
+    toldNo.add(socket)
     if (!socket.writable) return
     // What arrives too late or in pieces may be the rest of a request that has its answer already.
     const isAnswered = !socket._httpMessage && socket.parser?.incoming?.complete === false
