@@ -80,7 +80,7 @@ export async function describeApp(): Promise<string> {
   await app.register(authentication, { keys: { kind: 'secret', secret: 'of an app that never listens' } })
   await app.register(openapi)
   registerHealthRoutes(app, neverCalled)
-  registerSendRoute(app, neverCalled)
+  registerSendRoute(app, { refuseExcess: neverCalled, send: neverCalled })
   await app.ready()
   return app.swagger({ yaml: true })
 }

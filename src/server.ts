@@ -7,6 +7,10 @@ import { describeError } from './plugins/request-log.ts'
 // The contract's 20 s, less what the end of a process takes.
 const stopTimeoutMs = 19_500
 
+// As many as Linux allows by default; what Node asks for, 511, is full after a burst of clients while the process is busy, and
+// they would then wait for the kernel's repeats, for seconds.
+const backlog = 4_096
+
 /** The process: environment, configuration, app, listen, and the stop. Nothing else touches `process`. */
 async function main(): Promise<void> {
   const config = loadConfig(process.env)
@@ -24,7 +28,7 @@ async function main(): Promise<void> {
   })
   const { host, port } = config.http
   // For the name Fastify would open a second server, which the stop and the refusals of bad HTTP do not know.
-  const address = await app.listen({ host: host === 'localhost' ? '127.0.0.1' : host, port })
+  const address = await app.listen({ host: host === 'localhost' ? '127.0.0.1' : host, port, backlog })
   app.log.info({ address }, 'listening')
 }
 

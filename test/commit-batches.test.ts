@@ -77,11 +77,11 @@ t.test('what is more than may wait is refused at once', async (t) => {
   await alice.becomes('suspended')
   const { commit } = newCommitter(commitDeps)
 
-  // One leaves at once, and 6,144 wait.
-  const codes = await Promise.all(Array.from({ length: 6_147 }, () => codeOf(commit(draft(alice, bob)))))
+  // One leaves at once, and 8,192 wait.
+  const codes = await Promise.all(Array.from({ length: 8_195 }, () => codeOf(commit(draft(alice, bob)))))
 
-  t.strictSame([...new Set(codes.slice(0, 6_145))], ['ACCOUNT_SUSPENDED'])
-  t.strictSame(codes.slice(6_145), ['OVERLOADED', 'OVERLOADED'])
+  t.strictSame([...new Set(codes.slice(0, 8_193))], ['ACCOUNT_SUSPENDED'])
+  t.strictSame(codes.slice(8_193), ['OVERLOADED', 'OVERLOADED'])
 })
 
 t.test('a message that the database refuses fails alone', async (t) => {

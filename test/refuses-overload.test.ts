@@ -1,4 +1,7 @@
+import Fastify from 'fastify'
 import t from 'tap'
+import { createGate } from '../src/lib/gate.ts'
+import { refuseExcess } from '../src/send-message/refuse-excess.ts'
 import type { Answer } from './support/people.ts'
 import { startService } from './support/service.ts'
 
@@ -39,4 +42,23 @@ t.test('what is more than the service takes is refused at once, and texts still 
   t.ok(answers.some(({ ready }) => ready === 'OVERLOADED'))
   t.equal((await text).status, 200)
   t.equal(await readiness(), 'OK')
+})
+
+t.test('what comes while no place is free waits for one, and is refused when none was left', async (t) => {
+  const gate = createGate({ itemsMax: 1, bytesMax: 1 })
+  const app = Fastify()
+  t.teardown(() => app.close())
+  app.get('/', { onRequest: refuseExcess(gate, 20) }, async () => 'let in')
+  const answer = async (): Promise<string> => (await app.inject('/')).body
+
+  const before = await answer()
+  const leave = gate.enter(1)
+  const refused = await answer()
+  const waiting = answer()
+  // Comes behind the look at the gate that let it wait.
+  setImmediate(() => leave?.())
+
+  t.equal(before, 'let in')
+  t.match(refused, 'OVERLOADED')
+  t.equal(await waiting, 'let in')
 })

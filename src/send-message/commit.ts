@@ -68,7 +68,7 @@ const batchRunsMax = 1
 const laneRunsMax = 16
 // As many as are let in at once, texts (17 KB at most) and media (60 KB at most) together: so each request has its place
 // here from its beginning, and nothing is promoted only to be refused for load.
-const queueItemsMax = 6_144
+const queueItemsMax = 8_192
 const queueBytesMax = 256 * 1024 * 1024
 // One attempt: long enough for a slow disk, short enough that a frozen primary leaves time for a second attempt.
 const attemptTimeoutMs = 2_500

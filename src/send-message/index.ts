@@ -8,13 +8,15 @@ import { bytesOf, type Draft } from './draft.ts'
 import { createKnownChats } from './known-chats.ts'
 import { createMediaRecords } from './media-records.ts'
 import { createMeters } from './meters.ts'
+import { refuseExcess } from './refuse-excess.ts'
 import { releaseLater } from './release-later.ts'
 import { registerRoute } from './route.ts'
 import { type SendMessageDeps, sendMessage } from './send-message.ts'
 import { keepSweeping } from './sweep-media.ts'
 
 // Apart, so that a storage that hangs costs no text its place. The contract: never fewer than 2,048, of the largest, too.
-const textsInFlight = { itemsMax: 4_096, bytesMax: 96 * 1024 * 1024 }
+// More texts, because a refusal that is repeated at once costs half of what a message costs: 6,144 of them wait for 1.5 s.
+const textsInFlight = { itemsMax: 6_144, bytesMax: 96 * 1024 * 1024 }
 const mediaInFlight = { itemsMax: 2_048, bytesMax: 144 * 1024 * 1024 }
 
 /** The feature: wires its steps, registers the route, sweeps, and waits on close for what it holds. */
@@ -45,7 +47,7 @@ const sendMessageFeature: FastifyPluginAsync = async (app) => {
 
   const texts = createGate(textsInFlight)
   const media = createGate(mediaInFlight)
-  registerRoute(app, async (draft: Draft): Promise<Committed> => {
+  const sendIfRoom = async (draft: Draft): Promise<Committed> => {
     const leave = (draft.mediaIds.length > 0 ? media : texts).enter(bytesOf(draft))
     if (!leave) throw new Overloaded()
     try {
@@ -53,7 +55,8 @@ const sendMessageFeature: FastifyPluginAsync = async (app) => {
     } finally {
       leave()
     }
-  })
+  }
+  registerRoute(app, { refuseExcess: refuseExcess(texts), send: sendIfRoom })
   app.addReadinessCheck(() => (texts.isFull || media.isFull ? new Overloaded() : undefined))
 
   const { log, isClosing } = app

@@ -1,5 +1,5 @@
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
-import type { FastifyInstance } from 'fastify'
+import type { FastifyInstance, onRequestHookHandler } from 'fastify'
 import { ref } from '../../schemas/closed.ts'
 import {
   MediaItem,
@@ -19,8 +19,14 @@ import { type Draft, draftOf } from './draft.ts'
 // The contract gives 8 s, and 18 with media, of which an undo may take 3: half a second is left for what is between.
 const deadlineMs = { text: 7_500, media: 14_500 }
 
+export interface RouteDeps {
+  /** Before anything else is done for a request. Refuses with `Overloaded`. */
+  refuseExcess: onRequestHookHandler
+  send(draft: Draft): Promise<Committed>
+}
+
 /** HTTP in, `send`, HTTP out. */
-export function registerRoute(app: FastifyInstance, send: (draft: Draft) => Promise<Committed>): void {
+export function registerRoute(app: FastifyInstance, { refuseExcess, send }: RouteDeps): void {
   for (const schema of [MediaReference, SendMessageBody, MediaItem, Message, SendMessageResponse])
     app.addSchema(schema)
 
@@ -28,7 +34,7 @@ export function registerRoute(app: FastifyInstance, send: (draft: Draft) => Prom
     '/message/send/:userId',
     {
       schema: routeSchema,
-      onRequest: [app.authenticate, app.requireJson],
+      onRequest: [refuseExcess, app.authenticate, app.requireJson],
       config: { metrics: 'send', rateLimit: {} },
     },
     async ({ params, headers, body, sender }, reply) => {
