@@ -1,5 +1,5 @@
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
-import type { FastifyInstance, onRequestHookHandler } from 'fastify'
+import type { FastifyInstance } from 'fastify'
 import { ref } from '../../schemas/closed.ts'
 import {
   MediaItem,
@@ -15,13 +15,14 @@ import type { MessageDocument } from '../collections.ts'
 import { deadlineIn } from '../lib/deadline.ts'
 import type { Committed } from './commit.ts'
 import { type Draft, draftOf } from './draft.ts'
+import type { RefuseExcess } from './refuse-excess.ts'
 
 // The contract gives 8 s, and 18 with media, of which an undo may take 3: half a second is left for what is between.
 const deadlineMs = { text: 7_500, media: 14_500 }
 
 export interface RouteDeps {
-  /** Before anything else is done for a request. Refuses with `Overloaded`. */
-  refuseExcess: onRequestHookHandler
+  /** Before anything else is done for a request. */
+  refuseExcess: RefuseExcess
   send(draft: Draft): Promise<Committed>
 }
 
@@ -34,7 +35,7 @@ export function registerRoute(app: FastifyInstance, { refuseExcess, send }: Rout
     '/message/send/:userId',
     {
       schema: routeSchema,
-      onRequest: [refuseExcess, app.authenticate, app.requireJson],
+      onRequest: [(_request, _reply, done) => refuseExcess(done), app.authenticate, app.requireJson],
       config: { metrics: 'send', rateLimit: {} },
     },
     async ({ params, headers, body, sender }, reply) => {
