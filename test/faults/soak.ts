@@ -119,7 +119,7 @@ async function soak(stage: Stage, course: SoakCourse): Promise<Outcome> {
       `${held} uploads still held when the clients stopped`,
       ...growth.map(toldGrowth),
       ...(growth.length === 0
-        ? ['too short to tell whether memory grows: that takes 6 minutes of one process']
+        ? ['too short to tell whether memory grows: that takes 15 minutes of one process']
         : []),
     ],
   }

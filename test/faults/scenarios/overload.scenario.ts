@@ -9,10 +9,12 @@ import type { Client } from '../support/overload-requests.ts'
 import { cpuSecondsOf, openFilesMax, pidsOf, rssMbOf, watchRss } from '../support/overload-usage.ts'
 import { seedPeople } from '../support/people.ts'
 
-const connections = 5_000
+// Below what is let in at once, and above it: 6,144 texts.
+const crowd = 5_000
+const excess = 7_000
 const counts = { idle: 2_000, 'half a body': 300, 'slow sender': 200, 'slow reader': 100 }
 // All connections of the service, and what it has open beside them.
-const openFilesMin = 8_500
+const openFilesMin = 10_500
 // What the requirement says, unless less was asked for; `stage.seconds` alone does not tell whether it was.
 const wasAsked = process.argv.some((argument) => argument.startsWith('--seconds'))
 const stormSeconds = 60
@@ -30,14 +32,18 @@ const politeAfterMs = 12_000
 export const scenarios: Scenario[] = [
   {
     name: 'overload: 5,000 busy connections, and 2,600 that are idle, slow or half-sent',
-    run: overload,
+    run: (stage) => overload(stage, crowd),
+  },
+  {
+    name: 'overload: 7,000 busy connections, more than are let in, and the same 2,600',
+    run: (stage) => overload(stage, excess),
   },
 ]
 
-async function overload(stage: Stage): Promise<Outcome> {
+async function overload(stage: Stage, connections: number): Promise<Outcome> {
   const openFiles = openFilesMax()
   if (openFiles < openFilesMin) throw new Error(`ulimit -n is ${openFiles}, and must be ${openFilesMin}`)
-  const clients = await seedClients(stage)
+  const clients = await seedClients(stage, connections)
   // The level of production: a refusal pays for its line there, as an accepted message does.
   const service = await stage.startService({ env: { LOG_LEVEL: 'info' } })
   const pids = [service.pid, ...(await pidsOf(stage))]
@@ -91,13 +97,13 @@ async function overload(stage: Stage): Promise<Outcome> {
     unavailable: answers['503 OVERLOADED'] ?? 0,
     longestGapS: accepted.longestGapMs / 1000,
     recoveryS: recoverySeconds(figures.politeBefore, figures.politeAfter),
-    broken: [...broken, ...missed(figures)],
+    broken: [...broken, ...missed(figures, { isExcess: connections === excess })],
     notes: notesOf(figures, { rss, nuisance }),
   }
 }
 
 /** Each has one contact. */
-async function seedClients({ db }: Stage): Promise<Client[]> {
+async function seedClients({ db }: Stage, connections: number): Promise<Client[]> {
   const people = await seedPeople(db, { senders: connections })
   return people.senders.map((sender) => {
     const [receiver = people.blocker] = people.contactsOf(sender)

@@ -12,8 +12,9 @@ export interface Growth {
   limit: number
 }
 
-// Compiled code, pools and caches fill up in the first minute.
-const warmUpS = 60
+// Compiled code, pools and caches fill up in the first minute, and then the young generation's 192 MB, page by page: at a hundred
+// messages a second that takes ten. So of a process that is killed every eight minutes nothing is told.
+const warmUpS = 600
 // Below that a third is too short to tell growth from chance.
 const lifeMinS = 300
 // A known chat is kept, about 100 bytes each, up to 200,000 of them: of what a soak makes, a few MB.
