@@ -1,10 +1,11 @@
 import { MongoClient } from 'mongodb'
 import t, { type Test } from 'tap'
 import { batchMax, type Message } from '../examples/follow-messages.ts'
-import { boundMs, type Following, startFollowing } from './support/client-following.ts'
+import { boundMs, hasPlace, hasToken, remembers, startFollowing } from './support/client-following.ts'
 import { type DatabaseProxy, startDatabaseProxy } from './support/database-proxy.ts'
 import { eventually } from './support/eventually.ts'
 import { startFeature } from './support/feature.ts'
+import { latch } from './support/media.ts'
 
 // examples/follow-messages.ts, when its place in the stream, the collection or the database is gone.
 
@@ -25,6 +26,7 @@ const foreignToken = {
 t.test('a place that the oplog has lost costs no message, and none comes twice', async (t) => {
   const following = startFollowing(t, client)
   const first = following.start()
+  await hasPlace(following)
   const before = await following.stores(3)
   await following.delivers(t, before)
   await hasToken(following)
@@ -45,6 +47,7 @@ t.test('a place that the oplog has lost costs no message, and none comes twice',
 t.test('a place in another cluster’s stream is given up in the same way', async (t) => {
   const following = startFollowing(t, client)
   const first = following.start()
+  await hasPlace(following)
   const before = await following.stores(3)
   await following.delivers(t, before)
   await hasToken(following)
@@ -60,12 +63,16 @@ t.test('a place in another cluster’s stream is given up in the same way', asyn
 
 t.test('it looks back from where it is by then, when it is lost on the way', async (t) => {
   const following = startFollowing(t, client)
+  const first = following.start()
+  await hasPlace(following)
   const old = await following.stores(3, { minutesAgo: 60 })
-  const { troubles } = following.start()
   await following.delivers(t, old)
+  await hasToken(following)
+  await first.stop()
+  const { troubles } = following.start()
   const recent = await following.stores(3)
   await following.delivers(t, [...old, ...recent])
-  await isRemembered(following, recent)
+  await remembers(following, recent)
 
   await feature.failCommand(t, ['getMore'], historyLost, 1)
   await eventually(() => troubles.length > 0, boundMs)
@@ -94,14 +101,18 @@ t.test('what is stored during a look back that takes long is delivered once', as
   const following = startFollowing(t, client)
   const before = await following.stores(batchMax, { minutesAgo: 60 })
   const meanwhile: string[] = []
+  const isOver = latch()
   const handle = async (): Promise<void> => {
     if (meanwhile.length > 0) return
     // As if it took the time from the first of these to the last.
-    for (const minutesAgo of [61, 30, 0]) meanwhile.push(...(await following.stores(1, { minutesAgo })))
+    meanwhile.push(...(await following.stores(1, { minutesAgo: 61 })))
+    meanwhile.push(...(await following.stores(batchMax, { minutesAgo: 30 })))
+    meanwhile.push(...(await following.stores(1)))
+    isOver.open()
   }
 
   following.start({ handle })
-  await eventually(() => meanwhile.length === 3, boundMs)
+  await isOver.until
   await following.delivers(t, [...before, ...meanwhile])
   const after = await following.stores(1)
 
@@ -124,7 +135,7 @@ t.test('without a place it begins with what is sent from then on', async (t) => 
   const following = startFollowing(t, client)
   await following.stores(1, { minutesAgo: 5 })
   following.start({ since: undefined })
-  await eventually(async () => (await following.own.collection('followers').findOne()) !== null, boundMs)
+  await hasPlace(following)
 
   const after = await following.stores(1)
 
@@ -174,22 +185,4 @@ async function startFar(t: Test): Promise<{ proxy: DatabaseProxy; far: MongoClie
   const far = new MongoClient(proxy.uri, { serverSelectionTimeoutMS: 200 })
   t.teardown(() => far.close())
   return { proxy, far }
-}
-
-async function hasToken({ own }: Following): Promise<void> {
-  await eventually(async () => (await own.collection('followers').findOne())?.token !== undefined, boundMs)
-}
-
-/** These, and nothing else any more. */
-async function isRemembered({ own }: Following, ids: readonly string[]): Promise<void> {
-  const areThey = async (): Promise<boolean> => {
-    const there = await own.collection('push.handedOver').find().toArray()
-    return (
-      there
-        .map(({ _id }) => _id.toHexString())
-        .sort()
-        .join() === [...ids].sort().join()
-    )
-  }
-  await eventually(areThey, boundMs)
 }

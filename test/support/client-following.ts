@@ -57,6 +57,29 @@ export function startFollowing(t: Test, client: MongoClient): Following {
   }
 }
 
+/** What is stored after that is in its stream, even if it finds it by looking back, too. */
+export async function hasPlace({ own }: Following): Promise<void> {
+  await eventually(async () => (await own.collection('followers').findOne()) !== null, boundMs)
+}
+
+export async function hasToken({ own }: Following): Promise<void> {
+  await eventually(async () => (await own.collection('followers').findOne())?.token !== undefined, boundMs)
+}
+
+/** That these were handed over, and no others any more. */
+export async function remembers({ own }: Following, ids: readonly string[]): Promise<void> {
+  const areThey = async (): Promise<boolean> => {
+    const there = await own.collection('push.handedOver').find().toArray()
+    return (
+      there
+        .map(({ _id }) => _id.toHexString())
+        .sort()
+        .join() === [...ids].sort().join()
+    )
+  }
+  await eventually(areThey, boundMs)
+}
+
 function startFollower(
   t: Test,
   own: Db,
