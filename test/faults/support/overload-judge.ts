@@ -64,7 +64,7 @@ export function recoverySeconds(before: Summary, after: Summary): number | undef
 
 /**
  * A sentence for each bar that was missed. `isExcess`: more comes than is let in, from clients that repeat a refusal at once.
- * Something must then be refused; how much is sent beside that is told, and has no bar.
+ * Then something must be refused, memory bounded, and all normal soon after; how much is sent beside that, and how fast, is told.
  */
 export function missed(figures: Figures, { isExcess }: { isExcess: boolean }): string[] {
   const { peak, overload, politeBefore, politeAfter, rssMostMb } = figures
@@ -77,11 +77,11 @@ export function missed(figures: Figures, { isExcess }: { isExcess: boolean }): s
     ...(isExcess && refused.count === 0 ? ['nothing was refused: there was no overload'] : []),
     ...others.map((name) => `${answers[name]} answers of the overload were ${name}`),
     ...(cut > 0 ? [`${cut} connections were cut without an answer`] : []),
-    ...over('p99 of the refused', refused.p99Ms, bounds.refusedP99Ms, 'ms'),
-    ...over('p99 of the accepted', accepted.p99Ms, bounds.acceptedP99Ms, 'ms'),
     ...(isExcess
       ? []
       : [
+          ...over('p99 of the refused', refused.p99Ms, bounds.refusedP99Ms, 'ms'),
+          ...over('p99 of the accepted', accepted.p99Ms, bounds.acceptedP99Ms, 'ms'),
           ...under('goodput', share, bounds.goodputShare, 'of its peak'),
           ...under('goodput per CPU second', perCpuShare, bounds.perCpuShare, 'of its peak'),
         ]),
