@@ -182,3 +182,14 @@ t.test('known chats are those that were added, up to a number, the oldest gone f
     ],
   )
 })
+
+t.test('a known chat that is used again outlives those that came with it and were not', async (t) => {
+  const [first, second, third] = [new ObjectId(), new ObjectId(), new ObjectId()]
+  const chats = createKnownChats(4)
+
+  chats.add([first, second, third])
+  const wasKnown = chats.has(first)
+  chats.add([new ObjectId(), new ObjectId()])
+
+  t.strictSame([wasKnown, chats.has(first), chats.has(second)], [true, true, false])
+})

@@ -1,6 +1,7 @@
 import type { Document } from 'mongodb'
 import t from 'tap'
 import { findAll, updateEach, WriteRejected, write } from '../src/send-message/commands.ts'
+import { beginTransaction, commitTransaction } from '../src/send-message/session.ts'
 import { startFeature } from './support/feature.ts'
 
 // Plain commands inherit no concern, and resolve when a write was refused: what is seen to in commands.ts.
@@ -125,4 +126,22 @@ t.test('a wait is ended by its signal', async (t) => {
 
   t.strictSame(ends, ['AbortError', 'AbortError', 'AbortError', 'AbortError'])
   t.equal(await things.countDocuments({ _id: 6_000 }), 0)
+})
+
+t.test('a transaction reads one snapshot of the primary, and is committed by a majority', async (t) => {
+  const commands: Document[] = []
+  const onStart = ({ command }: { command: Document }): void => void commands.push(command)
+  const session = client.startSession({ causalConsistency: false })
+  t.teardown(() => session.endSession())
+  client.on('commandStarted', onStart)
+
+  beginTransaction(session, 'snapshot')
+  await findAll(db, { find: 'things', filter: {} }, { session, signal })
+  await commitTransaction(db, session)
+  client.off('commandStarted', onStart)
+
+  t.match(commands, [
+    { find: 'things', startTransaction: true, readConcern: { level: 'snapshot' } },
+    { commitTransaction: 1, writeConcern: { w: 'majority' } },
+  ])
 })
