@@ -3,7 +3,7 @@ import { Agent as HttpsAgent } from 'node:https'
 import fp from 'fastify-plugin'
 import type { Config } from '../config.ts'
 import { within } from '../lib/within.ts'
-import type { AssetStorage, FindAnswer, RenameAnswer, ResourceType, StoredAsset } from './asset-storage.ts'
+import type { AssetStorage, FindAnswer, RenameAnswer, ResourceType, StoredAsset } from '../asset-storage.ts'
 
 declare module 'fastify' {
   interface FastifyInstance {

@@ -17,7 +17,7 @@ import {
   type ObjectId,
 } from 'mongodb'
 import { forgetOldest } from '../lib/forget-oldest.ts'
-import type { AssetStorage, ResourceType } from './asset-storage.ts'
+import type { AssetStorage, ResourceType } from '../asset-storage.ts'
 
 interface StorageTracing {
   tracer: Tracer

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto'
 import type { MediaRecordDocument } from '../collections.ts'
 import { deadlineIn } from '../lib/deadline.ts'
 import { type Repeated, runEvery } from '../lib/run-every.ts'
-import { resourceTypes } from '../plugins/asset-storage.ts'
+import { resourceTypes } from '../asset-storage.ts'
 import type { PromotionDeps } from './promote-media.ts'
 import { moveBack } from './undo-promotion.ts'
 

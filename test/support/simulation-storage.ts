@@ -1,4 +1,4 @@
-import type { AssetStorage, ResourceType, StoredAsset } from '../../src/plugins/asset-storage.ts'
+import type { AssetStorage, ResourceType, StoredAsset } from '../../src/asset-storage.ts'
 import { answerWithin, type Instance } from './simulation-time.ts'
 import { fateOfCall, type World } from './simulation-world.ts'
 
