@@ -1,6 +1,6 @@
 import t from 'tap'
-import { Refusal } from '../src/errors.ts'
 import { resourceTypes } from '../src/asset-storage.ts'
+import { Refusal } from '../src/errors.ts'
 import { claimMedia, promoteMedia } from '../src/send-message/promote-media.ts'
 import { sendMessage } from '../src/send-message/send-message.ts'
 import { moveBack } from '../src/send-message/undo-promotion.ts'

@@ -1,9 +1,9 @@
 import { type ClientRequest, Agent as HttpAgent } from 'node:http'
 import { Agent as HttpsAgent } from 'node:https'
 import fp from 'fastify-plugin'
+import type { AssetStorage, FindAnswer, RenameAnswer, ResourceType, StoredAsset } from '../asset-storage.ts'
 import type { Config } from '../config.ts'
 import { within } from '../lib/within.ts'
-import type { AssetStorage, FindAnswer, RenameAnswer, ResourceType, StoredAsset } from '../asset-storage.ts'
 
 declare module 'fastify' {
   interface FastifyInstance {

@@ -16,8 +16,8 @@ import {
   MongoServerError,
   type ObjectId,
 } from 'mongodb'
-import { forgetOldest } from '../lib/forget-oldest.ts'
 import type { AssetStorage, ResourceType } from '../asset-storage.ts'
+import { forgetOldest } from '../lib/forget-oldest.ts'
 
 interface StorageTracing {
   tracer: Tracer

@@ -1,8 +1,8 @@
 import { randomUUID } from 'node:crypto'
+import { resourceTypes } from '../asset-storage.ts'
 import type { MediaRecordDocument } from '../collections.ts'
 import { deadlineIn } from '../lib/deadline.ts'
 import { type Repeated, runEvery } from '../lib/run-every.ts'
-import { resourceTypes } from '../asset-storage.ts'
 import type { PromotionDeps } from './promote-media.ts'
 import { moveBack } from './undo-promotion.ts'
 

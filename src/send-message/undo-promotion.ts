@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
+import type { ResourceType } from '../asset-storage.ts'
 import { type Deadline, deadlineIn, msLeft } from '../lib/deadline.ts'
 import { within } from '../lib/within.ts'
-import type { ResourceType } from '../asset-storage.ts'
 import type { UndoItem } from './media-records.ts'
 import { permanentIdOf } from './media-reference.ts'
 import type { PromotionDeps } from './promote-media.ts'

@@ -43,7 +43,10 @@ async function mutate(file: string): Promise<string> {
     MUTATION_INCREMENTAL: report.replace('.json', '.incremental.json'),
   }
   const began = performance.now()
-  const child = spawn('npx', ['stryker', 'run', 'test/mutation/stryker.config.mjs'], { env, stdio: 'inherit' })
+  const child = spawn('npx', ['stryker', 'run', 'test/mutation/stryker.config.mjs'], {
+    env,
+    stdio: 'inherit',
+  })
   const [exitCode] = await once(child, 'exit')
   if (exitCode !== 0) return `${file}: Stryker ended with ${exitCode}`
 

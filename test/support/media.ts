@@ -1,9 +1,9 @@
 import type { Db } from 'mongodb'
+import type { ResourceType } from '../../src/asset-storage.ts'
 import type { MediaRecordDocument } from '../../src/collections.ts'
 import type { CallSubject } from '../../src/dev/cloudinary/call.ts'
 import type { Matcher } from '../../src/dev/cloudinary/faults.ts'
 import type { CloudinaryStandIn } from '../../src/dev/cloudinary/server.ts'
-import type { ResourceType } from '../../src/asset-storage.ts'
 
 /** A message with these uploads. */
 export function picture(...publicIds: string[]): {

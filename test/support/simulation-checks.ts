@@ -1,5 +1,5 @@
-import type { MessageDocument } from '../../src/collections.ts'
 import type { ResourceType } from '../../src/asset-storage.ts'
+import type { MessageDocument } from '../../src/collections.ts'
 import type { Draft } from '../../src/send-message/draft.ts'
 import { permanentIdOf } from '../../src/send-message/media-reference.ts'
 import type { SimulatedDatabase } from './simulation-database.ts'

@@ -1,6 +1,6 @@
 import type { UploadApiOptions } from 'cloudinary'
-import type { Config } from '../../config.ts'
 import type { ResourceType } from '../../asset-storage.ts'
+import type { Config } from '../../config.ts'
 import { startCloudinary } from '../cloudinary/server.ts'
 import { picturePng, type Rgb, textFile } from '../media-samples.ts'
 import { clipMp4 } from './clip.ts'
