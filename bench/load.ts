@@ -1,5 +1,5 @@
 import { connect, type Socket } from 'node:net'
-import { contactAt, contactsOf, personAt, scattered } from './people.ts'
+import { burstMessages, contactAt, contactsOf, personAt, scattered } from './people.ts'
 import { type JwtKey, tokenOf } from './tokens.ts'
 
 /**
@@ -42,9 +42,6 @@ interface Tally {
   acknowledged: string[]
   statuses: Record<string, number>
 }
-
-// As the seed has them: people write several messages to one contact, and then others do.
-const burstMessages = 10
 
 /** How far the walk over new pairs has come, by the number of people: databases of one size share it. */
 const firstPairs = new Map<number, number>()

@@ -8,6 +8,9 @@ export interface BenchPerson {
 
 export const contactsOf = 5
 
+/** People write to one contact for a while, and then others do. It also keeps a seed from writing an index's page for each message. */
+export const burstMessages = 10
+
 export function personAt(index: number): BenchPerson {
   return { userId: idOf('user', index), deviceId: idOf('device', index) }
 }

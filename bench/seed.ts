@@ -6,7 +6,7 @@ import {
   type MessageDocument,
 } from '../src/collections.ts'
 import { conversationIdOf, type Pair, pairOf } from '../src/send-message/conversation.ts'
-import { contactAt, contactsOf, personAt, scattered } from './people.ts'
+import { burstMessages, contactAt, contactsOf, personAt, scattered } from './people.ts'
 
 export interface SeedSize {
   people: number
@@ -16,9 +16,6 @@ export interface SeedSize {
 type Progress = (line: string) => void
 
 const daySeconds = 24 * 3600
-
-// People write to each other for a while. It also keeps the database from writing a page of its index for each message.
-const burstMessages = 10
 
 /**
  * People with a trusted device and a block each, a chat with each of their contacts, and messages in those chats, sent

@@ -1,3 +1,4 @@
+import { median } from '../../../bench/statistics.ts'
 import { groupBy } from '../support/group-by.ts'
 import type { DatabaseSample, ProcessSample, Sample } from './samples.ts'
 
@@ -97,10 +98,6 @@ export function leftOpen({ openTransactions, sessions, connections }: DatabaseSa
     ...(sessions > sessionsMax ? [`${sessions} sessions, over ${sessionsMax}`] : []),
     ...(connections > connectionsMax ? [`${connections} connections, over ${connectionsMax}`] : []),
   ]
-}
-
-function median(values: number[]): number {
-  return values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? 0
 }
 
 function most(values: number[]): number {

@@ -1,3 +1,4 @@
+import { valuesIn } from '../../../bench/metrics.ts'
 import type { Members } from '../support/members.ts'
 import type { ServiceProcess } from '../support/services.ts'
 
@@ -38,7 +39,8 @@ export async function sampleProcesses(services: readonly ServiceProcess[]): Prom
     const { pid } = service
     const text = await metricsOf(service)
     if (text === undefined) return []
-    const value = (name: string): number => Number(new RegExp(`^${name} (.+)$`, 'm').exec(text)?.[1] ?? 0)
+    const values = valuesIn(text)
+    const value = (name: string): number => values(name) ?? 0
     return [
       {
         nth,

@@ -46,7 +46,7 @@ export interface LoadResult {
 
 type Lag = Pick<LoadResult, 'lagP99Ms' | 'lagMaxMs' | 'cpuS'>
 
-// More at once than the service's listener lets wait (511) would be tried again after a second.
+// More at once than a listener lets wait would be tried again after a second.
 const connectingMax = 256
 const lagResolutionMs = 10
 
