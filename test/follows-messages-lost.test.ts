@@ -1,7 +1,14 @@
 import { MongoClient } from 'mongodb'
 import t, { type Test } from 'tap'
 import { batchMax, type Message } from '../examples/follow-messages.ts'
-import { boundMs, hasPlace, hasToken, remembers, startFollowing } from './support/client-following.ts'
+import {
+  boundMs,
+  type Following,
+  hasPlace,
+  hasToken,
+  remembers,
+  startFollowing,
+} from './support/client-following.ts'
 import { type DatabaseProxy, startDatabaseProxy } from './support/database-proxy.ts'
 import { eventually } from './support/eventually.ts'
 import { startFeature } from './support/feature.ts'
@@ -23,14 +30,23 @@ const foreignToken = {
     '8260000000000000072B022C01002B026E5A100469581BEF42B84E9584589F3CA312A06046645F696400646B037BFE0FBD2A0010737C640004',
 }
 
-t.test('a place that the oplog has lost costs no message, and none comes twice', async (t) => {
+/** A follower that has handed over three messages, and knows where to go on. */
+async function stoppedWithToken(
+  t: Test,
+  { minutesAgo = 0 } = {},
+): Promise<{ following: Following; before: string[] }> {
   const following = startFollowing(t, client)
   const first = following.start()
   await hasPlace(following)
-  const before = await following.stores(3)
+  const before = await following.stores(3, { minutesAgo })
   await following.delivers(t, before)
   await hasToken(following)
   await first.stop()
+  return { following, before }
+}
+
+t.test('a place that the oplog has lost costs no message, and none comes twice', async (t) => {
+  const { following, before } = await stoppedWithToken(t)
   // Stored late, with ids from before the last that was delivered.
   const late = await following.stores(2, { minutesAgo: 9 })
   const meanwhile = await following.stores(250)
@@ -45,13 +61,7 @@ t.test('a place that the oplog has lost costs no message, and none comes twice',
 })
 
 t.test('a place in another cluster’s stream is given up in the same way', async (t) => {
-  const following = startFollowing(t, client)
-  const first = following.start()
-  await hasPlace(following)
-  const before = await following.stores(3)
-  await following.delivers(t, before)
-  await hasToken(following)
-  await first.stop()
+  const { following, before } = await stoppedWithToken(t)
   const meanwhile = await following.stores(3)
   await following.own.collection('followers').updateOne({}, { $set: { token: foreignToken } })
 
@@ -62,13 +72,7 @@ t.test('a place in another cluster’s stream is given up in the same way', asyn
 })
 
 t.test('it looks back from where it is by then, when it is lost on the way', async (t) => {
-  const following = startFollowing(t, client)
-  const first = following.start()
-  await hasPlace(following)
-  const old = await following.stores(3, { minutesAgo: 60 })
-  await following.delivers(t, old)
-  await hasToken(following)
-  await first.stop()
+  const { following, before: old } = await stoppedWithToken(t, { minutesAgo: 60 })
   const { troubles } = following.start()
   const recent = await following.stores(3)
   await following.delivers(t, [...old, ...recent])
