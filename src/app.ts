@@ -80,11 +80,12 @@ export async function describeApp(): Promise<string> {
   await app.register(authentication, { keys: { kind: 'secret', secret: 'of an app that never listens' } })
   await app.register(openapi)
   registerHealthRoutes(app, neverCalled)
-  registerSendRoute(app, { refuseExcess: neverCalled, send: neverCalled })
+  const turns = { queue: neverCalled, waitedMs: neverCalled }
+  registerSendRoute(app, { refuseExcess: neverCalled, turns, send: neverCalled })
   await app.ready()
   return app.swagger({ yaml: true })
 }
 
-async function neverCalled(): Promise<never> {
+function neverCalled(): never {
   throw new Error('a described route has no work to do')
 }

@@ -1,6 +1,7 @@
 export interface Gate {
   /** Lets in, or refuses with `undefined`; the function that it gives lets out again, once. */
   enter(bytes: number): (() => void) | undefined
+  readonly inside: number
   readonly isFull: boolean
 }
 
@@ -20,6 +21,9 @@ export function createGate({ itemsMax, bytesMax }: { itemsMax: number; bytesMax:
         inside -= 1
         insideBytes -= bytes
       }
+    },
+    get inside() {
+      return inside
     },
     get isFull() {
       return inside >= itemsMax

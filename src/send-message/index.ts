@@ -13,9 +13,11 @@ import { releaseLater } from './release-later.ts'
 import { registerRoute } from './route.ts'
 import { type SendMessageDeps, sendMessage } from './send-message.ts'
 import { keepSweeping } from './sweep-media.ts'
+import { createTurns } from './turns.ts'
 
 // Apart, so that a storage that hangs costs no text its place. The contract: never fewer than 2,048, of the largest, too.
-// More texts, because a refusal that is repeated at once costs half of what a message costs: 6,144 of them wait for 1.5 s.
+// More texts, because a refusal that is repeated at once costs half of what a message costs: so many can come before `turns`
+// has seen the first of them answered.
 const textsInFlight = { itemsMax: 6_144, bytesMax: 96 * 1024 * 1024 }
 const mediaInFlight = { itemsMax: 2_048, bytesMax: 144 * 1024 * 1024 }
 
@@ -56,12 +58,14 @@ const sendMessageFeature: FastifyPluginAsync = async (app) => {
       leave()
     }
   }
-  registerRoute(app, { refuseExcess: refuseExcess(texts), send: sendIfRoom })
+  const { log, isClosing } = app
+  const turns = createTurns({ inFlight: () => texts.inside, isClosing })
+  registerRoute(app, { turns, refuseExcess: refuseExcess(texts), send: sendIfRoom })
   app.addReadinessCheck(() => (texts.isFull || media.isFull ? new Overloaded() : undefined))
 
-  const { log, isClosing } = app
   const sweeper = keepSweeping(deps, { onSweep: meters.onSweep, log }, { isStopping: isClosing })
   app.addHook('onClose', async () => {
+    turns.stop()
     await sweeper.stop()
     await release.stop()
   })

@@ -16,6 +16,7 @@ import { deadlineIn } from '../lib/deadline.ts'
 import type { Committed } from './commit.ts'
 import { type Draft, draftOf } from './draft.ts'
 import type { RefuseExcess } from './refuse-excess.ts'
+import type { Turns } from './turns.ts'
 
 // The contract gives 8 s, and 18 with media, of which an undo may take 3: half a second is left for what is between.
 const deadlineMs = { text: 7_500, media: 14_500 }
@@ -23,11 +24,12 @@ const deadlineMs = { text: 7_500, media: 14_500 }
 export interface RouteDeps {
   /** Before anything else is done for a request. */
   refuseExcess: RefuseExcess
+  turns: Pick<Turns, 'queue' | 'waitedMs'>
   send(draft: Draft): Promise<Committed>
 }
 
 /** HTTP in, `send`, HTTP out. */
-export function registerRoute(app: FastifyInstance, { refuseExcess, send }: RouteDeps): void {
+export function registerRoute(app: FastifyInstance, { refuseExcess, turns, send }: RouteDeps): void {
   for (const schema of [MediaReference, SendMessageBody, MediaItem, Message, SendMessageResponse])
     app.addSchema(schema)
 
@@ -36,15 +38,20 @@ export function registerRoute(app: FastifyInstance, { refuseExcess, send }: Rout
     {
       schema: routeSchema,
       onRequest: [(_request, _reply, done) => refuseExcess(done), app.authenticate, app.requireJson],
+      onResponse: (request, _reply, done) => {
+        turns.queue(request.raw.socket)
+        done()
+      },
       config: { metrics: 'send', rateLimit: {} },
     },
-    async ({ params, headers, body, sender }, reply) => {
+    async ({ params, headers, body, sender, raw }, reply) => {
+      const wholeMs = body.media?.length ? deadlineMs.media : deadlineMs.text
       const draft = draftOf({
         ...body,
         sender,
         receiverId: params.userId,
         key: headers['idempotency-key'],
-        deadline: deadlineIn(body.media?.length ? deadlineMs.media : deadlineMs.text),
+        deadline: deadlineIn(wholeMs - turns.waitedMs(raw.socket)),
       })
       const { message, replayed } = await send(draft)
       if (replayed) reply.header('Idempotent-Replayed', 'true')

@@ -32,6 +32,7 @@ export const coveredBy: Readonly<Record<string, readonly string[]>> = {
   'src/send-message/commands.ts': ['sends-commands', 'commit-batches', 'sweeper-order', 'commit-failures'],
   'src/send-message/session.ts': ['sends-commands', 'commit-batches', 'commit-failures'],
   'src/send-message/refuse-excess.ts': ['refuses-overload'],
+  'src/send-message/turns.ts': ['takes-turns'],
   'src/send-message/transaction.ts': [
     'commit-batches',
     'idempotency',

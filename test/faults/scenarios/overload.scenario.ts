@@ -1,7 +1,15 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import type { Outcome, Scenario, Stage } from '../scenario.ts'
 import { countOverload, storedIn } from '../support/overload-count.ts'
-import { type Figures, type Measured, missed, recoverySeconds } from '../support/overload-judge.ts'
+import {
+  type Bars,
+  crowdBars,
+  excessBars,
+  type Figures,
+  type Measured,
+  missed,
+  recoverySeconds,
+} from '../support/overload-judge.ts'
 import type { LoadOrder } from '../support/overload-load.ts'
 import { notesOf } from '../support/overload-notes.ts'
 import { type LoadProcess, startLoadProcess, startNuisances } from '../support/overload-processes.ts'
@@ -9,17 +17,18 @@ import type { Client } from '../support/overload-requests.ts'
 import { cpuSecondsOf, openFilesMax, pidsOf, rssMbOf, watchRss } from '../support/overload-usage.ts'
 import { seedPeople } from '../support/people.ts'
 
-// Below what is let in at once, and above it: 6,144 texts.
+// Below what is let in at once, 6,144 texts, and twice that.
 const crowd = 5_000
-const excess = 7_000
+const excess = 12_000
 const counts = { idle: 2_000, 'half a body': 300, 'slow sender': 200, 'slow reader': 100 }
 // All connections of the service, and what it has open beside them.
-const openFilesMin = 10_500
+const openFilesMin = 15_500
 // What the requirement says, unless less was asked for; `stage.seconds` alone does not tell whether it was.
 const wasAsked = process.argv.some((argument) => argument.startsWith('--seconds'))
 const stormSeconds = 60
 // The rate no longer rises between the two; which of them has more differs from machine to machine.
 const peakConnections = [256, 1_024]
+const besideConnections = 1_024
 const peakMs = 8_000
 // Until all of the others are there.
 const nuisancesMs = 3_500
@@ -32,15 +41,15 @@ const politeAfterMs = 12_000
 export const scenarios: Scenario[] = [
   {
     name: 'overload: 5,000 busy connections, and 2,600 that are idle, slow or half-sent',
-    run: (stage) => overload(stage, crowd),
+    run: (stage) => overload(stage, crowd, crowdBars),
   },
   {
-    name: 'overload: 7,000 busy connections, more than are let in, and the same 2,600',
-    run: (stage) => overload(stage, excess),
+    name: 'overload: 12,000 busy connections, more than are let in, and the same 2,600',
+    run: (stage) => overload(stage, excess, excessBars),
   },
 ]
 
-async function overload(stage: Stage, connections: number): Promise<Outcome> {
+async function overload(stage: Stage, connections: number, bars: Bars): Promise<Outcome> {
   const openFiles = openFilesMax()
   if (openFiles < openFilesMin) throw new Error(`ulimit -n is ${openFiles}, and must be ${openFilesMin}`)
   const clients = await seedClients(stage, connections)
@@ -55,21 +64,24 @@ async function overload(stage: Stage, connections: number): Promise<Outcome> {
     measure(process, { ...order, port: service.port, clients, mark: `load ${loads++}` }, pids)
   const rss = { idle: await rssMbOf(service.pid), peak: 0, most: 0, after: 0 }
 
-  const peak: Measured[] = []
-  for (const some of peakConnections) {
+  const measurePeak = async (some: number): Promise<Measured> => {
     stage.progress.tell(`the peak, with ${some} connections`)
     const order = { connections: some, warmUpMs: peakWarmUpMs, durationMs: peakMs, pauseMs: 0 }
-    peak.push(await load(storm, order).done)
+    return await load(storm, order).done
   }
+  const peak: Measured[] = []
+  for (const some of peakConnections) peak.push(await measurePeak(some))
   rss.peak = await rssMbOf(service.pid)
   stage.progress.tell('polite clients, before the overload')
   const before = await load(people, { ...polite, durationMs: politeBeforeMs }).done
 
-  const durationMs = (wasAsked ? stage.seconds : stormSeconds) * 1000
-  stage.progress.tell(`the overload, for ${durationMs / 1000} s`)
+  stage.progress.tell('the others')
   const [client] = clients
   if (client) nuisances.begin({ port: service.port, client, counts })
   await pause(nuisancesMs)
+  const beside = await measurePeak(besideConnections)
+  const durationMs = (wasAsked ? stage.seconds : stormSeconds) * 1000
+  stage.progress.tell(`the overload, for ${durationMs / 1000} s`)
   const watch = watchRss(service.pid)
   const running = load(storm, { connections, warmUpMs: 0, durationMs, pauseMs: 0 })
   await running.measured
@@ -81,10 +93,11 @@ async function overload(stage: Stage, connections: number): Promise<Outcome> {
   rss.after = await rssMbOf(service.pid)
 
   stage.progress.tell('counting')
-  const all = [...peak, before, during, after].map((each) => each.load)
+  const all = [...peak, beside, before, during, after].map((each) => each.load)
   const { broken, ...count } = await countOverload(all, storedIn(stage.db))
   const figures: Figures = {
     peak,
+    beside,
     overload: during,
     politeBefore: before.load.accepted,
     politeAfter: after.load.accepted,
@@ -97,7 +110,7 @@ async function overload(stage: Stage, connections: number): Promise<Outcome> {
     unavailable: answers['503 OVERLOADED'] ?? 0,
     longestGapS: accepted.longestGapMs / 1000,
     recoveryS: recoverySeconds(figures.politeBefore, figures.politeAfter),
-    broken: [...broken, ...missed(figures, { isExcess: connections === excess })],
+    broken: [...broken, ...missed(figures, bars)],
     notes: notesOf(figures, { rss, nuisance }),
   }
 }

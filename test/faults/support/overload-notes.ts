@@ -1,4 +1,4 @@
-import { bestOf, type Figures, goodputOf, type Measured, perCpuSecond, percent } from './overload-judge.ts'
+import { type Figures, goodputOf, type Measured, perCpuSecond, percent, sharesOf } from './overload-judge.ts'
 import type { NuisanceReport } from './overload-nuisances.ts'
 import type { Summary } from './overload-times.ts'
 
@@ -10,15 +10,16 @@ export interface Beside {
 
 /** The figures, told below the table. */
 export function notesOf(figures: Figures, { rss, nuisance }: Beside): string[] {
-  const { peak, overload, politeBefore, politeAfter } = figures
+  const { peak, beside, overload, politeBefore, politeAfter } = figures
   const { refused, accepted, answers, lagP99Ms, lagMaxMs, cpuS, durationMs, connectMs } = overload.load
-  const share = goodputOf(overload) / bestOf(peak, goodputOf)
-  const perCpu = perCpuSecond(overload) / bestOf(peak, perCpuSecond)
+  const { share, perCpuShare, perCpuShareOfPeak } = sharesOf(figures)
   return [
     ...peak.map((each) => `peak: ${toldLoad(each)}`),
+    `beside the same that are idle, slow or half-sent: ${toldLoad(beside)}`,
     `overload: all connections open after ${ms(connectMs)}`,
     `overload: ${toldLoad(overload)}`,
-    `goodput ${percent(share)} of the peak, ${percent(perCpu)} of it per CPU second`,
+    `goodput ${percent(share)} of the peak; per CPU second ${percent(perCpuShare)} of that beside the same others, ` +
+      `${percent(perCpuShareOfPeak)} of the peak`,
     `refused: ${rateOf(refused, durationMs)}/s, ${toldTimes(refused)}`,
     `accepted: ${toldTimes(accepted)}, longest gap ${ms(accepted.longestGapMs)}`,
     `the generator, in these times: its event loop late by ${ms(lagP99Ms)} (p99), ${ms(lagMaxMs)} (most), ` +
