@@ -1,6 +1,7 @@
 import { createServer, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import t, { type Test } from 'tap'
+import { eventually } from './support/eventually.ts'
 import type { Answer } from './support/people.ts'
 import { type Service, startService } from './support/service.ts'
 import {
@@ -236,6 +237,19 @@ t.test('without keys the answer is 503, one look a second, until the address is 
   t.equal(mended.code, 'MESSAGE_TO_SELF')
   t.match(wire.service.logs.join(''), 'token keys could not be fetched')
 })
+
+t.test(
+  'the address is looked at when the service starts, and what is wrong with it is in the log',
+  async (t) => {
+    const address = await keyAddress(t)
+    address.answers = (response) => response.writeHead(500).end()
+    const { service } = await wireFor(t, address)
+    const warnings = () => service.logs.filter((line) => line.includes('token keys could not be fetched'))
+    await eventually(() => warnings().length > 0)
+
+    t.match(warnings().join(), '"err":{"name":"Error"')
+  },
+)
 
 t.test('an address that hangs, or answers with something else than keys, is out of order', async (t) => {
   const key = keyPair('ES256')
