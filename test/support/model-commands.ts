@@ -6,6 +6,7 @@ import {
   compare,
   equal,
   observeSweepers,
+  putUpload,
   type Real,
   sweepAll,
 } from './model-service.ts'
@@ -16,7 +17,6 @@ import {
   type Name,
   names,
   newUpload,
-  type Status,
   type StorageFault,
   send,
   sweep,
@@ -24,13 +24,16 @@ import {
 
 export type Command = fc.AsyncCommand<Model, Real>
 
+/** `new`: the sender's own that are in no message. */
+type Whose = 'new' | 'own' | 'any'
+
 /** What a command is made of before it is known which uploads there are. */
 export interface Wish {
   readonly from: Name
   readonly to: Name
   readonly content: string
   readonly type: MessageType
-  readonly media: readonly { pick: number; whose: 'own' | 'any' }[]
+  readonly media: readonly { pick: number; whose: Whose }[]
   readonly key: string | undefined
 }
 
@@ -38,10 +41,8 @@ export interface Wish {
 export function messageOf({ uploads }: Model, { media, ...wish }: Wish): ModelMessage {
   const all = uploads.map((_, index) => index)
   const own = all.filter((index) => uploads[index]?.owner === wish.from)
-  const picked = media.flatMap(({ pick, whose }) => {
-    const from = whose === 'own' ? own : all
-    return from.length === 0 ? [] : (from[pick % from.length] ?? [])
-  })
+  const of = { any: all, own, new: own.filter((index) => uploads[index]?.isAttached === false) }
+  const picked = media.flatMap(({ pick, whose }) => of[whose][pick % of[whose].length] ?? [])
   return { ...wish, media: [...new Set(picked)] }
 }
 
@@ -67,66 +68,50 @@ function told({ from, to, content, type, media, key }: Wish): string {
   return `${from} → ${to}: ${content} (${[type, ...uploads, ...(key ? [`key ${key}`] : [])].join(', ')})`
 }
 
-function sends(wish: Wish, instance: number, fault?: StorageFault): Command {
+function sends(wish: Wish, instance: number, fault?: StorageFault, then?: 'again'): Command {
   const how = fault ? `, storage: ${fault.first}, back: ${fault.back}` : ''
-  return command(`${told(wish)} on ${instance}${how}`, async (model, real) => {
+  return command(`${told(wish)} on ${instance}${how}${then ? ', and again' : ''}`, async (model, real) => {
     const message = messageOf(model, wish)
-    const mend = fault ? breakStorage(real, message, fault) : () => {}
-    const expected = send(model, message, fault)
-    const answer = await askTwice(real, message, instance, expected.code)
-    mend()
-    equal(answer.code, expected.code)
-    const replayed = answer.headers.get('idempotent-replayed') === 'true'
-    equal(replayed, expected.replayed !== undefined)
-    if (answer.code === 'OK') equal(answer.body.data.content, (expected.replayed ?? message).content)
+    await sendNow(model, real, message, instance, fault)
+    if (then) await sendNow(model, real, message, instance + 1)
   })
+}
+
+export async function sendNow(
+  model: Model,
+  real: Real,
+  message: ModelMessage,
+  instance: number,
+  fault?: StorageFault,
+): Promise<void> {
+  const mend = fault ? breakStorage(real, message, fault) : () => {}
+  const expected = send(model, message, fault)
+  const answer = await askTwice(real, message, instance, expected.code)
+  mend()
+  equal(answer.code, expected.code)
+  const replayed = answer.headers.get('idempotent-replayed') === 'true'
+  equal(replayed, expected.replayed !== undefined)
+  if (answer.code === 'OK') equal(answer.body.data.content, (expected.replayed ?? message).content)
+}
+
+/** As people do who were refused: the same once more, or without what is in another message. */
+function sendsAgain(what: 'the same' | 'what is free', instance: number): Command {
+  return command(
+    `again ${what} on ${instance}`,
+    async (model, real) => {
+      const { last, uploads } = model
+      if (!last) return
+      const free = last.media.filter((index) => uploads[index]?.isAttached === false)
+      await sendNow(model, real, what === 'the same' ? last : { ...last, media: free }, instance)
+    },
+    ({ last }) => last !== undefined,
+  )
 }
 
 function uploads(owner: Name, kind: ModelUpload['kind']): Command {
   return command(`${owner} uploads ${kind}`, async (model, real) => {
-    real.uploads.push(real.people[owner].uploads(kind))
+    real.uploads.push(putUpload(real.people, newUpload(owner, kind), model.uploads.length))
     model.uploads.push(newUpload(owner, kind))
-  })
-}
-
-function blocks(blocker: Name, blocked: Name): Command {
-  return command(
-    `${blocker} blocks ${blocked}`,
-    async (model, { people }) => {
-      await people[blocker].blocks(people[blocked])
-      model.blocks.add(`${blocker} ${blocked}`)
-    },
-    (model) => !model.blocks.has(`${blocker} ${blocked}`),
-  )
-}
-
-function unblocks(blocker: Name, blocked: Name): Command {
-  return command(
-    `${blocker} unblocks ${blocked}`,
-    async (model, { people, services: [{ db }] }) => {
-      const block = { blockerId: people[blocker].id, blockedId: people[blocked].id }
-      await db.collection('blocks').deleteOne(block, { writeConcern: { w: 'majority' } })
-      model.blocks.delete(`${blocker} ${blocked}`)
-    },
-    (model) => model.blocks.has(`${blocker} ${blocked}`),
-  )
-}
-
-function becomes(who: Name, status: Status): Command {
-  return command(`${who} becomes ${status}`, async (model, { people }) => {
-    await people[who].becomes(status)
-    model.statuses[who] = status
-  })
-}
-
-function trusts(who: Name, trusted: boolean): Command {
-  return command(`${who}’s device becomes ${trusted ? 'trusted' : 'distrusted'}`, async (model, real) => {
-    const change = { $set: { trusted } }
-    const options = { writeConcern: { w: 'majority' } } as const
-    await real.services[0].db
-      .collection('devices')
-      .updateOne({ _id: real.people[who].deviceId }, change, options)
-    model.trusted[who] = trusted
   })
 }
 
@@ -137,21 +122,39 @@ function sweeps(when: 'due' | 'early'): Command {
   })
 }
 
-const name = fc.constantFrom(...names)
-const pick = fc.record({
-  pick: fc.nat({ max: 5 }),
-  whose: fc.constantFrom('own', 'own', 'own', 'own', 'any'),
-}) as fc.Arbitrary<{ pick: number; whose: 'own' | 'any' }>
+export const name = fc.constantFrom(...names)
+const picks = fc.nat({ max: 5 })
+const pick = fc.record({ pick: picks, whose: fc.constantFrom<Whose[]>('new', 'own', 'own', 'own', 'any') })
+const pickOfNew = fc.record({ pick: picks, whose: fc.constant<Whose>('new') })
+
+const pairs: readonly (readonly [Name, Name])[] = [
+  ['alice', 'bob'],
+  ['alice', 'bob'],
+  ['alice', 'bob'],
+  ['bob', 'alice'],
+  ['bob', 'alice'],
+  ['alice', 'carol'],
+  ['carol', 'bob'],
+  ['bob', 'bob'],
+]
+
+function wishOf(media: fc.Arbitrary<Wish['media']>): fc.Arbitrary<Wish> {
+  return fc
+    .record({
+      pair: fc.constantFrom(...pairs),
+      content: fc.constantFrom('Hello', 'Look'),
+      type: fc.constantFrom<MessageType[]>('text', 'image', 'file'),
+      media,
+      key: fc.constantFrom(undefined, undefined, 'k', 'l'),
+    })
+    .map(({ pair: [from, to], ...rest }) => ({ from, to, ...rest }))
+}
 
 /** Few of everything, so that what is sent meets what was sent before. */
-export const wish: fc.Arbitrary<Wish> = fc.record({
-  from: fc.constantFrom('alice', 'alice', 'alice', 'bob', 'carol'),
-  to: fc.constantFrom('bob', 'bob', 'bob', 'alice', 'carol'),
-  content: fc.constantFrom('Hello', 'Look'),
-  type: fc.constantFrom('text', 'image', 'file'),
-  media: fc.array(pick, { maxLength: 3 }),
-  key: fc.constantFrom(undefined, undefined, 'k', 'l'),
-})
+export const wish = wishOf(fc.array(pick, { maxLength: 3 }))
+/** For what can only happen to uploads on their way. */
+export const wishWithMedia = wishOf(fc.array(pickOfNew, { minLength: 1, maxLength: 3 }))
+const wishWithSeveral = wishOf(fc.array(pickOfNew, { minLength: 2, maxLength: 5 }))
 export const instance = fc.nat({ max: 1 })
 const fault: fc.Arbitrary<StorageFault> = fc.record({
   first: fc.constantFrom('refused', 'cut before', 'cut after'),
@@ -162,14 +165,10 @@ const fault: fc.Arbitrary<StorageFault> = fc.record({
 export const singleCommands: fc.Arbitrary<Command>[] = [
   fc.tuple(wish, instance).map((of) => sends(...of)),
   fc.tuple(wish, instance).map((of) => sends(...of)),
-  fc.tuple(wish, instance, fault).map((of) => sends(...of)),
+  fc.tuple(wishWithMedia, instance, fault).map((of) => sends(...of)),
+  fc.tuple(wishWithSeveral, instance, fault).map((of) => sends(...of, 'again')),
   fc.tuple(name, fc.constantFrom('image', 'video', 'file')).map((of) => uploads(...of)),
   fc.tuple(fc.constant('alice' as const), fc.constantFrom('image', 'file')).map((of) => uploads(...of)),
-  fc.tuple(name, name).map((of) => blocks(...of)),
-  fc.tuple(name, name).map((of) => unblocks(...of)),
-  fc
-    .tuple(name, fc.constantFrom<Status[]>('active', 'active', 'suspended', 'inactive', 'deleted'))
-    .map((of) => becomes(...of)),
-  fc.tuple(name, fc.boolean()).map((of) => trusts(...of)),
+  fc.tuple(fc.constantFrom('the same', 'what is free'), instance).map((of) => sendsAgain(...of)),
   fc.constantFrom('due', 'early').map((when) => sweeps(when)),
 ]

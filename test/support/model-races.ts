@@ -1,7 +1,16 @@
 import fc from 'fast-check'
 import { eventually } from './eventually.ts'
 import { latch, letTimePass, promotionOf, whereIs } from './media.ts'
-import { type Command, command, instance, messageOf, type Wish, wish } from './model-commands.ts'
+import {
+  type Command,
+  command,
+  instance,
+  messageOf,
+  sendNow,
+  type Wish,
+  wish,
+  wishWithMedia,
+} from './model-commands.ts'
 import { ask, equal, type Real, sweepAll } from './model-service.ts'
 import {
   copyOf,
@@ -50,7 +59,13 @@ function isExplained({ code, replayed }: Expected, answer: Answer): boolean {
   return answer.code === code && isReplay === (replayed !== undefined)
 }
 
-type Meanwhile = 'another asks' | 'all sweep, early' | 'all sweep, due' | 'a block' | 'a repeat, when due'
+type Meanwhile =
+  | 'another asks'
+  | 'another asks for more'
+  | 'all sweep, early'
+  | 'all sweep, due'
+  | 'a block'
+  | 'a repeat, when due'
 
 /** Something happens while the storage works on a message's first upload. */
 function sendHeld(of: Wish, at: number, meanwhile: Meanwhile): Command {
@@ -78,7 +93,8 @@ function sendHeld(of: Wish, at: number, meanwhile: Meanwhile): Command {
   )
 }
 
-function canBeHeld(model: Model, message: ModelMessage): boolean {
+/** All of a message's uploads would be promoted, the first one by a call that can be held. */
+export function canBeHeld(model: Model, message: ModelMessage): boolean {
   const places = message.media.map((index) => model.uploads[index]?.place)
   return (
     places.length > 0 && places.every((place) => place === 'temp') && refusalOf(model, message) === undefined
@@ -97,6 +113,18 @@ const meanwhiles: Record<Meanwhile, During> = {
     equal((await ask(real, message, at + 1)).code, 'REQUEST_IN_PROGRESS')
     return send(model, message).code
   },
+  async 'another asks for more'(model, real, message, at) {
+    const isFree = (index: number): boolean =>
+      refusalOf(model, { ...message, key: undefined, media: [index] }) === undefined
+    const rest = model.uploads
+      .flatMap((_, index) => (isFree(index) && !message.media.includes(index) ? [index] : []))
+      .slice(0, 7)
+    const more = { ...message, content: 'Mine', key: undefined, media: [...rest, ...message.media] }
+    equal((await ask(real, more, at + 1)).code, 'REQUEST_IN_PROGRESS')
+    // Whoever was refused for one of them holds none of the others.
+    await sendNow(model, real, { ...more, media: rest }, at + 1)
+    return send(model, message).code
+  },
   async 'all sweep, early'(model, real, message) {
     await sweepAll(real, 'early')
     return send(model, message).code
@@ -104,9 +132,9 @@ const meanwhiles: Record<Meanwhile, During> = {
   async 'all sweep, due'(model, real, message) {
     await sweepAll(real, 'due')
     sweep(model)
-    // Its promotion lands behind the sweeper's look, and is left to the second one.
+    // Its promotion lands behind the sweeper's look, and is left to the second one: at once, if somebody claims it in vain.
     const first = model.uploads[message.media[0] ?? -1]
-    if (first) first.place = 'messages'
+    if (first) Object.assign(first, { place: 'messages', mayBeSwept: true })
     return 'REQUEST_IN_PROGRESS'
   },
   async 'a block'(model, { people }, { from, to }) {
@@ -127,10 +155,11 @@ const twoWishes = fc.oneof(
   fc.tuple(wish, wish),
   fc.tuple(wish, wish).map(([one, { content, key }]): [Wish, Wish] => [one, { ...one, content, key }]),
 )
-const withMedia = wish.filter(({ media }) => media.length > 0)
 const meanwhile = fc.constantFrom(...(Object.keys(meanwhiles) as Meanwhile[]))
 
 export const commandsAtOnce: fc.Arbitrary<Command>[] = [
   twoWishes.map((wishes) => sendAtOnce(wishes)),
-  fc.tuple(withMedia, instance, meanwhile).map((of) => sendHeld(...of)),
+  fc.tuple(wishWithMedia, instance, meanwhile).map((of) => sendHeld(...of)),
+  fc.tuple(wishWithMedia, instance, meanwhile).map((of) => sendHeld(...of)),
+  fc.tuple(wishWithMedia, instance, meanwhile).map((of) => sendHeld(...of)),
 ]

@@ -1,10 +1,17 @@
 import { isDeepStrictEqual } from 'node:util'
-import type { MessageDocument } from '../../src/collections.ts'
+import type { MediaRecordDocument, MessageDocument } from '../../src/collections.ts'
 import { createMediaRecords } from '../../src/send-message/media-records.ts'
 import { sweepOnce } from '../../src/send-message/sweep-media.ts'
 import { eventually } from './eventually.ts'
 import { letTimePass, promoted, promotionOf, recordOf, undoOf, whereIs } from './media.ts'
-import type { Model, ModelMessage, ModelUpload, Name, StorageFault } from './model-state.ts'
+import {
+  land,
+  type Model,
+  type ModelMessage,
+  type ModelUpload,
+  type Name,
+  type StorageFault,
+} from './model-state.ts'
 import type { Answer, Person } from './people.ts'
 import type { Service } from './service.ts'
 
@@ -19,7 +26,15 @@ export interface Real {
 export async function newPeople(services: Real['services'], { uploads }: Model): Promise<Real> {
   const [{ person }] = services
   const people = { alice: await person(), bob: await person(), carol: await person() }
-  return { services, people, uploads: uploads.map(({ owner, kind }) => people[owner].uploads(kind)) }
+  return { services, people, uploads: uploads.map((upload, index) => putUpload(people, upload, index)) }
+}
+
+/**
+ * Claims go in the order of public ids. Here the later uploads come first in it: so whoever wants a new one and one that
+ * somebody has gets the new one, and has to give it back.
+ */
+export function putUpload(people: Real['people'], { owner, kind }: ModelUpload, index: number): string {
+  return people[owner].uploads(kind, String(999 - index))
 }
 
 /** `instance`: which of the two. */
@@ -69,18 +84,25 @@ export function breakStorage(
 export async function sweepAll({ services, uploads }: Real, when: 'due' | 'early'): Promise<void> {
   const [{ db }] = services
   if (when === 'due') await letTimePass(db, ...uploads)
-  await Promise.all(
-    services.map(({ app }) =>
-      sweepOnce({
-        storage: app.storage,
-        records: createMediaRecords(app.mongo.db),
-        clock: () => performance.now(),
-        onPromotion() {},
-      }),
-    ),
-  )
+  await Promise.all(services.map((service) => sweepOn(service)))
   // The instances sweep by themselves, too, and may have been faster; nothing is ever under way for longer.
   await sweepersAreDone({ services, uploads })
+}
+
+/** One instance's sweep; `whenLooked` comes between what it has found and what it takes. */
+export async function sweepOn({ app }: Service, whenLooked = async (): Promise<void> => {}): Promise<void> {
+  const records = createMediaRecords(app.mongo.db)
+  async function findDue(limit: number): Promise<MediaRecordDocument[]> {
+    const due = await records.findDue(limit)
+    await whenLooked()
+    return due
+  }
+  await sweepOnce({
+    storage: app.storage,
+    records: { ...records, findDue },
+    clock: () => performance.now(),
+    onPromotion() {},
+  })
 }
 
 async function sweepersAreDone({
@@ -89,6 +111,20 @@ async function sweepersAreDone({
 }: Pick<Real, 'services' | 'uploads'>): Promise<void> {
   const undoing = { _id: { $in: uploads }, state: 'undoing' }
   await eventually(async () => (await db.collection<{ _id: string }>('media').countDocuments(undoing)) === 0)
+}
+
+/** A promotion that was not answered is carried out now. */
+export async function landLate({ uploads }: Model, real: Real, index: number): Promise<void> {
+  const [upload, id] = [uploads[index], real.uploads[index]]
+  if (!upload || id === undefined) return
+  const answer = await real.services[0].app.storage.rename(
+    resourceTypes[upload.kind],
+    id,
+    promoted(id),
+    10_000,
+  )
+  equal(answer.kind, 'renamed')
+  land(upload)
 }
 
 /** The instances sweep when they like, what was left to them: the model has to be told. */

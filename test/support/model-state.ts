@@ -17,6 +17,8 @@ export interface ModelUpload {
   isBarred: boolean
   /** Left under `messages/`, free to be sent, until a sweeper comes. */
   mayBeSwept: boolean
+  /** Its promotion was not answered, and may land late: until sweepers have looked so often, after an hour. */
+  mayLandFor: number
 }
 
 export interface ModelMessage {
@@ -36,6 +38,8 @@ export interface Model {
   readonly blocks: Set<string>
   readonly uploads: ModelUpload[]
   readonly messages: ModelMessage[]
+  /** What somebody tried to send last, whatever became of it. */
+  last: ModelMessage | undefined
 }
 
 /** Nobody has written to anybody; some have something to show. */
@@ -51,6 +55,7 @@ export function newModel(): Model {
       newUpload('bob', 'file'),
     ],
     messages: [],
+    last: undefined,
   }
 }
 
@@ -61,7 +66,7 @@ export interface StorageFault {
 }
 
 export function newUpload(owner: Name, kind: ModelUpload['kind']): ModelUpload {
-  return { owner, kind, place: 'temp', isAttached: false, isBarred: false, mayBeSwept: false }
+  return { owner, kind, place: 'temp', isAttached: false, isBarred: false, mayBeSwept: false, mayLandFor: 0 }
 }
 
 export interface Expected {
@@ -75,19 +80,22 @@ const likelyKind = { text: 'image', image: 'image', video: 'video', file: 'file'
 
 /** What must be answered; changes the model as the service must change. */
 export function send(model: Model, message: ModelMessage, fault?: StorageFault): Expected {
+  model.last = message
   const refused = refusalOf(model, message)
   if (refused) return refused
   const media = message.media.flatMap((index) => model.uploads[index] ?? [])
   const [first, ...others] = media
   // One that was left promoted is found, and not moved again; and a move whose answer was lost is seen where it was looked
   // for first.
-  const isSeen = fault?.first === 'cut after' && first?.kind === likelyKind[message.type]
+  const isLikely = first?.kind === likelyKind[message.type]
+  const isSeen = fault?.first === 'cut after' && isLikely
   if (fault && !isSeen && first?.place === 'temp') {
+    if (fault.first === 'cut before' && isLikely) first.mayLandFor = 2
     for (const upload of others) leaveBehind(upload, fault.back)
     return { code: 'MEDIA_PROMOTION_FAILED' }
   }
   for (const upload of media)
-    Object.assign(upload, { place: 'messages', isAttached: true, mayBeSwept: false })
+    Object.assign(upload, { place: 'messages', isAttached: true, mayBeSwept: false, mayLandFor: 0 })
   model.messages.push(message)
   return { code: 'OK' }
 }
@@ -130,8 +138,21 @@ function leaveBehind(upload: ModelUpload, back: StorageFault['back']): void {
 
 /** The sweepers have come when everything was due. */
 export function sweep({ uploads }: Model): void {
-  for (const upload of uploads)
-    if (!upload.isAttached) Object.assign(upload, { place: 'temp', isBarred: false, mayBeSwept: false })
+  for (const upload of uploads) {
+    if (upload.isAttached) continue
+    const mayLandFor = Math.max(0, upload.mayLandFor - 1)
+    Object.assign(upload, { place: 'temp', isBarred: false, mayBeSwept: false, mayLandFor })
+  }
+}
+
+/** Whether a promotion that was not answered may be carried out now. */
+export function mayLand({ place, mayLandFor }: ModelUpload): boolean {
+  return mayLandFor > 0 && place === 'temp'
+}
+
+/** It was: nobody knows, and the sweepers have to find it. */
+export function land(upload: ModelUpload): void {
+  Object.assign(upload, { place: 'messages', mayBeSwept: true, mayLandFor: 0 })
 }
 
 export function copyOf(model: Model): Model {
