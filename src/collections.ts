@@ -36,12 +36,14 @@ export interface MediaRecordDocument {
   senderId: ObjectId
   /** New with every change of hands: what a former holder still sends is refused by it. */
   token: string
-  /** Until when the holder may act, in the database's time; absent once attached, so the sweeper's index stays small. */
+  /** Until when the holder may act, in the database's time; absent once nobody has to look, so that the index stays small. */
   until?: Date
   /** Another request or process has held this record before: a call of its may still be under way. */
   takenOver: boolean
-  /** A call that was not answered and may yet land: a promotion (`forward`) or its undo (`back`). */
-  uncertain?: 'forward' | 'back'
+  /** A call that was not answered and may yet land: a promotion (`forward`; `late`: after its quiet time) or its undo (`back`). */
+  uncertain?: 'forward' | 'late' | 'back'
+  /** Attached: the other types, of which a promotion that lands now would take another upload along. */
+  lateTypes?: ('image' | 'video' | 'raw')[]
   /** How often the sweeper has failed on it. */
   failures?: number
   messageId?: ObjectId

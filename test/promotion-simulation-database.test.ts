@@ -11,7 +11,7 @@ const { db } = await startFeature(t)
 const media = db.collection<MediaRecordDocument>('media')
 const acknowledged = { writeConcern: { w: 'majority' } } as const
 
-const histories = 20
+const histories = 40
 const stepsPerHistory = 25
 
 /** MongoDB itself. */
@@ -62,6 +62,7 @@ function stepsTo(until: Date, now: Date): number {
 }
 
 t.test('the simulated database changes records as MongoDB does', async (t) => {
+  const met = new Set<string>()
   for (let seed = 1; seed <= histories; seed += 1) {
     await media.deleteMany({}, acknowledged)
     const dice = createDice(seed)
@@ -75,7 +76,24 @@ t.test('the simulated database changes records as MongoDB does', async (t) => {
       t.strictSame(actual, expected, name)
       t.strictSame(told(await side.all(), now()), told(await real.all(), new Date()), name)
       if (!t.passing()) return
+      for (const { state, uncertain } of await real.all()) met.add(`${state} ${uncertain ?? 'certain'}`)
     }
     t.strictSame(defects, [])
   }
+  // That it went through every state, and every uncertainty of each.
+  t.strictSame([...met].sort(), [
+    'attached certain',
+    'attached forward',
+    'attached late',
+    'promoting certain',
+    'promoting forward',
+    'undoing back',
+    'undoing certain',
+    'undoing forward',
+    'undoing late',
+    'undone back',
+    'undone certain',
+    'undone forward',
+    'undone late',
+  ])
 })

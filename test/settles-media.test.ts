@@ -1,6 +1,7 @@
 import type { Document } from 'mongodb'
 import { ObjectId } from 'mongodb'
 import t from 'tap'
+import type { MediaItem } from '../schemas/message.ts'
 import type { MediaRecordDocument } from '../src/collections.ts'
 import { messageOf } from '../src/send-message/draft.ts'
 import type { Entry } from '../src/send-message/entry.ts'
@@ -15,17 +16,37 @@ const media = db.collection<MediaRecordDocument>('media')
 const [alice, bob] = await feature.two()
 const options = { signal: AbortSignal.timeout(60_000) }
 
-function entry(ids: string[], claim: string | undefined): Entry {
+function entry(ids: string[], claim: string | undefined, types: MediaItem['type'][] = []): Entry {
   const made = draft(alice, bob, { media: ids.map((publicId) => ({ publicId })) })
-  return { draft: made, message: messageOf(made, [], new Date(0)), claim }
+  // Of a media item, a settlement looks at nothing else.
+  const items = types.map((type) => ({ type }) as MediaItem)
+  return { draft: made, message: messageOf(made, items, new Date(0)), claim }
 }
 
 /** A record in some state, of a holder; gives its id. */
-async function record(token: string, state: MediaRecordDocument['state'] = 'promoting'): Promise<string> {
+async function record(token: string, rest: Partial<MediaRecordDocument> = {}): Promise<string> {
   const _id = `temp/user_${alice.id.toHexString()}/${new ObjectId().toHexString()}`
-  const rest = { uncertain: 'forward', failures: 1, takenOver: false, senderId: alice.id } as const
-  await media.insertOne({ _id, state, token, until: new Date(), ...rest } as MediaRecordDocument)
+  const held = {
+    state: 'promoting',
+    token,
+    until: new Date(),
+    takenOver: false,
+    senderId: alice.id,
+    failures: 1,
+  } as const
+  await media.insertOne({ _id, ...held, ...rest })
   return _id
+}
+
+async function settle(...entries: Entry[]): Promise<void> {
+  await settleMedia(db, entries, await readClaims(db, entries, options), options)
+}
+
+async function recordsOf(...ids: string[]): Promise<MediaRecordDocument[]> {
+  return await media
+    .find({ _id: { $in: ids } })
+    .sort({ _id: 1 })
+    .toArray()
 }
 
 async function commandsOf(work: () => Promise<unknown>): Promise<Document[]> {
@@ -39,7 +60,8 @@ async function commandsOf(work: () => Promise<unknown>): Promise<Document[]> {
 
 t.test('a claim is held while every record is its own, and being promoted', async (t) => {
   const [one, two] = [await record('mine'), await record('mine')]
-  const others = [await record('another'), await record('mine', 'undoing'), await record('mine', 'attached')]
+  const states = [{ state: 'undoing' }, { state: 'attached' }] as const
+  const others = [await record('another'), ...(await Promise.all(states.map((each) => record('mine', each))))]
   const entries = {
     whole: entry([one, two], 'mine'),
     "another's": entry([one, others[0] ?? ''], 'mine'),
@@ -64,29 +86,60 @@ t.test('what is settled is attached to its message for good, and nothing else is
   const [one, two, three] = [await record('first'), await record('first'), await record('second')]
   const untouched = [await record('first'), await record('second')]
   const [first, text, second] = [entry([one, two], 'first'), entry([], undefined), entry([three], 'second')]
-  const before = await media.find({ _id: { $in: untouched } }).toArray()
+  const before = await recordsOf(...untouched)
 
-  await settleMedia(db, [first, text, second], options)
+  const commands = await commandsOf(() => settle(first, text, second))
 
-  const settled = await media
-    .find({ _id: { $in: [one, two, three] } })
-    .sort({ _id: 1 })
-    .toArray()
   const attached = { state: 'attached', takenOver: false, senderId: alice.id }
-  t.strictSame(settled, [
+  t.strictSame(await recordsOf(one, two, three), [
     { _id: one, ...attached, token: 'first', messageId: first.message._id },
     { _id: two, ...attached, token: 'first', messageId: first.message._id },
     { _id: three, ...attached, token: 'second', messageId: second.message._id },
   ] as unknown[])
-  t.strictSame(await media.find({ _id: { $in: untouched } }).toArray(), before)
+  t.strictSame(await recordsOf(...untouched), before)
+  const writes = commands.filter(({ update }) => update === 'media')
+  t.match(writes, [
+    {
+      updates: [
+        { multi: true, u: { $set: {} } },
+        { multi: true, u: { $set: {} } },
+      ],
+    },
+  ])
+  t.strictSame([writes.length, writes[0]?.updates.length], [1, 2])
+})
+
+t.test('what is uncertain stays due, and says in which types its message has nothing', async (t) => {
+  const uncertain = { uncertain: 'forward', takenOver: true } as const
+  const [image, certain] = [await record('mine', uncertain), await record('mine')]
+  const [video, file] = [await record('mine', uncertain), await record('mine', uncertain)]
+  const plain = await record('another')
+  const mixed = entry([image, certain, video, file], 'mine', ['image', 'image', 'video', 'file'])
+  const beside = entry([plain], 'another', ['image'])
+
+  await settle(mixed, beside)
+
+  const [ofImage, ofCertain, ofVideo, ofFile] = await recordsOf(image, certain, video, file)
+  const kept = { state: 'attached', messageId: mixed.message._id, uncertain: 'forward' }
+  t.match(ofImage, { ...kept, lateTypes: ['video', 'raw'] })
+  t.match(ofVideo, { ...kept, lateTypes: ['image', 'raw'] })
+  t.match(ofFile, { ...kept, lateTypes: ['image', 'video'] })
+  const quietMs = [ofImage, ofVideo, ofFile].map((each) => (each?.until?.getTime() ?? 0) - Date.now())
+  t.ok(quietMs.every((ms) => ms > 80_000 && ms <= 90_000))
+  const settled = { state: 'attached', takenOver: false, senderId: alice.id }
+  t.strictSame([ofCertain, ...(await recordsOf(plain))], [
+    { _id: certain, ...settled, token: 'mine', messageId: mixed.message._id },
+    { _id: plain, ...settled, token: 'another', messageId: beside.message._id },
+  ] as unknown[])
 })
 
 t.test('fewer records than a message has media are a defect', async (t) => {
-  const [held, lost, gone] = [await record('mine'), await record('another'), await record('mine', 'undoing')]
+  const [held, lost] = [await record('mine'), await record('another')]
+  const gone = await record('mine', { state: 'undoing' })
 
   const failures = await Promise.all(
     [[held, lost], [gone], ['temp/none']].map((ids) =>
-      settleMedia(db, [entry(ids, 'mine')], options).then(
+      settle(entry(ids, 'mine')).then(
         () => 'settled',
         (error: unknown) => (error as Error).message,
       ),
@@ -100,17 +153,20 @@ t.test('fewer records than a message has media are a defect', async (t) => {
   ])
 })
 
-t.test('texts cost no command, and of a record no more is read than who holds it', async (t) => {
-  const id = await record('mine')
-  const texts = [entry([], undefined), entry([], undefined)]
+t.test(
+  'texts cost no command, and of a record no more is read than who holds it, and how surely',
+  async (t) => {
+    const id = await record('mine')
+    const texts = [entry([], undefined), entry([], undefined)]
 
-  const none = await commandsOf(async () => {
-    await readClaims(db, texts, options)
-    await settleMedia(db, texts, options)
-  })
-  const read = await commandsOf(() => readClaims(db, [entry([id], 'mine')], options))
+    const none = await commandsOf(async () => {
+      await settle(...texts)
+    })
+    const read = await commandsOf(() => readClaims(db, [entry([id], 'mine')], options))
 
-  t.strictSame(none, [])
-  t.match(read, [{ find: 'media', filter: { _id: { $in: [id] } }, projection: { state: 1, token: 1 } }])
-  t.equal(read.length, 1)
-})
+    t.strictSame(none, [])
+    const projection = { state: 1, token: 1, uncertain: 1 }
+    t.match(read, [{ find: 'media', filter: { _id: { $in: [id] } }, projection }])
+    t.strictSame([read.length, Object.keys(read[0]?.projection)], [1, Object.keys(projection)])
+  },
+)

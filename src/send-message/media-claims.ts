@@ -126,8 +126,8 @@ function claimOf({ senderId, token }: Holder): Document {
     token: { $literal: token },
     until: { $add: ['$$NOW', leaseMs] },
     takenOver: { $not: [isMissing('$state')] },
-    // Who let a lease end said nothing: a promotion of his may land as late as one that was not answered. Else as it was.
-    uncertain: { $cond: [leaseIsOver, 'forward', '$uncertain'] },
+    // Who let a lease end said nothing: a promotion of his may land as late as one that was not answered.
+    uncertain: { $cond: [{ $or: [leaseIsOver, '$uncertain'] }, 'forward', '$$REMOVE'] },
   }
   return { $cond: [{ $or: [isMissing('$state'), mayTakeOver] }, claim, '$state'] }
 }

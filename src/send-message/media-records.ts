@@ -16,6 +16,11 @@ import { bounded, createMediaClaims, type MediaClaims } from './media-claims.ts'
  * Until its second look an `undone` upload may be promoted again by its sender, unless a call back may still be under way
  * (`uncertain: 'back'`): nothing changes direction while a call the other way could land behind it.
  *
+ * `attached` is for good. But where an earlier promotion was not answered (`uncertain: 'forward'`), another file of the
+ * sender's may be under the same temporary id as another resource type, and the late call takes it along. So the record
+ * stays due, and the sweeper moves back the other types, never the message's: after the quiet time, and once more
+ * (`late`) when no signature is valid any longer. Then `until` goes.
+ *
  * Every change is one update filtered by the state and the holder's token, acknowledged by a majority. The token is new
  * with every change of hands, so a former holder's late update matches nothing. Times are the database's (`$$NOW`):
  * instances' clocks differ. The claim is in `media-claims.ts`, the settlement in the transaction, everything else that
@@ -32,12 +37,12 @@ export interface MediaRecords extends MediaClaims {
    * `undoing → undone`, where the storage has refused: its sender may promote it again, else it is undone again later, and
    * later each time, so that what fails again and again does not keep the sweeper from the others.
    */
-  postponeUndo(record: Pick<MediaRecordDocument, '_id' | 'failures'>, token: string): Promise<void>
+  postponeUndo(record: Partial<MediaRecordDocument> & { _id: string }, token: string): Promise<void>
   /** Records whose lease or quiet time is over, the earliest first. */
   findDue(limit: number): Promise<MediaRecordDocument[]>
-  /** The sweeper's change of hands, to `undoing`: `false` when somebody else was faster. */
+  /** The sweeper's change of hands, to `undoing` unless attached: `false` when somebody else was faster. */
   takeDue(record: MediaRecordDocument, token: string): Promise<boolean>
-  /** After a second look that found nothing to do: gone, or kept for one more look where a call may still land. */
+  /** After a second look: no longer due, or gone unless attached; but due once more where a call may still land. */
   close(record: MediaRecordDocument, token: string): Promise<void>
 }
 
@@ -59,8 +64,13 @@ const postponeMs = 15_000
 const postponeMaxMs = 90_000
 
 const inMs = (ms: number): Document => ({ $add: ['$$NOW', ms] })
+export const afterQuietTime = inMs(quietMs)
 // An earlier `back` is over when an undo ends: its quiet time had passed, or the undo could not have begun.
 const stillUncertain = { $cond: [{ $eq: ['$uncertain', 'back'] }, 'forward', '$uncertain'] }
+
+/** For a look, and after it: what is attached stays so. */
+const during = (state?: string): string => (state === 'attached' ? state : 'undoing')
+const after = (state?: string): string => (state === 'attached' ? state : 'undone')
 
 export function createMediaRecords(db: Db): MediaRecords {
   const update = (updates: Document[]) => write(db, 'media', { update: 'media', updates }, bounded())
@@ -78,7 +88,7 @@ export function createMediaRecords(db: Db): MediaRecords {
     async beginUndo(items, { held, next }) {
       const { n } = await update(
         items.map(({ id, uncertain }) => {
-          const change = { state: 'undoing', token: next, until: inMs(quietMs) }
+          const change = { state: 'undoing', token: next, until: afterQuietTime }
           const marked = uncertain ? { ...change, uncertain: 'forward' } : change
           return { q: { _id: id, state: 'promoting', token: held }, u: [{ $set: marked }] }
         }),
@@ -90,16 +100,16 @@ export function createMediaRecords(db: Db): MediaRecords {
     },
 
     async finishUndo(id, token, uncertain) {
-      const change = { state: 'undone', until: inMs(quietMs), uncertain: uncertain ?? stillUncertain }
+      const change = { state: 'undone', until: afterQuietTime, uncertain: uncertain ?? stillUncertain }
       await update([
         { q: { _id: id, state: 'undoing', token }, u: [{ $set: change }, { $unset: 'failures' }] },
       ])
     },
 
-    async postponeUndo({ _id, failures = 0 }, token) {
+    async postponeUndo({ _id, state, failures = 0 }, token) {
       const until = inMs(Math.min(postponeMs * 2 ** failures, postponeMaxMs))
-      const change = { state: 'undone', until, failures: failures + 1, uncertain: stillUncertain }
-      await update([{ q: { _id, state: 'undoing', token }, u: [{ $set: change }] }])
+      const change = { state: after(state), until, failures: failures + 1, uncertain: stillUncertain }
+      await update([{ q: { _id, state: during(state), token }, u: [{ $set: change }] }])
     },
 
     findDue(limit) {
@@ -110,20 +120,23 @@ export function createMediaRecords(db: Db): MediaRecords {
     },
 
     async takeDue({ _id, token, state }, next) {
-      const change = { state: 'undoing', token: next, until: inMs(quietMs), takenOver: true }
+      const change = { state: during(state), token: next, until: afterQuietTime, takenOver: true }
       // Taken from a holder who said nothing: a promotion of his may land as late as one that was not answered.
-      const marked = state === 'undone' ? change : { ...change, uncertain: 'forward' }
+      const isSilent = state === 'promoting' || state === 'undoing'
+      const marked = isSilent ? { ...change, uncertain: 'forward' } : change
       const due = { _id, token, state, $expr: { $lt: ['$until', '$$NOW'] } }
       const { n } = await update([{ q: due, u: [{ $set: marked }] }])
       return n === 1
     },
 
-    async close({ _id, uncertain }, token) {
-      const held = { _id, state: 'undoing', token }
-      if (uncertain) {
+    async close({ _id, state, uncertain = 'late' }, token) {
+      const held = { _id, state: during(state), token }
+      if (uncertain !== 'late') {
         // The quiet time is over, so the upload may be used again, but the record stays for one more look.
-        const change = { state: 'undone', until: inMs(signatureLifetimeMs) }
-        await update([{ q: held, u: [{ $set: change }, { $unset: 'uncertain' }] }])
+        const change = { state: after(state), until: inMs(signatureLifetimeMs), uncertain: 'late' }
+        await update([{ q: held, u: [{ $set: change }, { $unset: 'failures' }] }])
+      } else if (state === 'attached') {
+        await update([{ q: held, u: [{ $unset: ['until', 'uncertain', 'lateTypes', 'failures'] }] }])
       } else {
         await write(db, 'media', { delete: 'media', deletes: [{ q: held, limit: 1 }] }, bounded())
       }

@@ -71,26 +71,29 @@ export async function sweepOnce(
 type SweepResult = keyof SweepCounts | 'taken-by-another'
 
 /**
- * Moves back whatever is under the permanent id. The second look does the same: with nothing to move it costs as much as a
- * look, and what a late call has promoted since is moved back at once.
+ * Moves back whatever is under the permanent id; of what is attached, only in the types that are not its message's. The
+ * second look does the same: with nothing to move it costs as much as a look, and what a late call has promoted since is
+ * moved back at once.
  */
 async function sweepRecord(deps: SweepDeps, record: MediaRecordDocument): Promise<SweepResult> {
   const token = randomUUID()
   const end = deadlineIn(recordTimeoutMs, deps.clock)
   if (!(await deps.records.takeDue(record, token))) return 'taken-by-another'
-  const result = await moveBack(deps, record._id, resourceTypes, end)
+  const isAttached = record.state === 'attached'
+  const types = isAttached ? (record.lateTypes ?? []) : resourceTypes
+  const result = await moveBack(deps, record._id, types, end)
   if (result === 'refused' || result === 'unanswered') {
-    if (result === 'refused') await deps.records.postponeUndo(record, token)
+    // Beside what is attached nobody promotes any more: there a call back may land whenever it likes.
+    if (result === 'refused' || isAttached) await deps.records.postponeUndo(record, token)
     else await deps.records.finishUndo(record._id, token, 'back')
     deps.onPromotion('undo_failed')
     return 'failed'
   }
   // With failures, the storage had refused the undo: this was its repeat, and the second look is still to come.
-  if (result === 'nothing' && record.state === 'undone' && record.failures === undefined) {
-    await deps.records.close(record, token)
-    return 'closed'
-  }
-  await deps.records.finishUndo(record._id, token, undefined)
+  const isSecondLook = result === 'nothing' && record.state === 'undone' && record.failures === undefined
+  if (isAttached || isSecondLook) await deps.records.close(record, token)
+  else await deps.records.finishUndo(record._id, token, undefined)
+  if (result === 'nothing' && (isAttached || isSecondLook)) return 'closed'
   deps.onPromotion('undone')
   return 'undone'
 }

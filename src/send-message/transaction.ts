@@ -51,7 +51,7 @@ export async function transactBatch(
   const newChats = leaders.filter(({ draft }) => !knownChats.has(draft.conversationId))
   if (newChats.length > 0) await ensureChats(db, newChats, options)
   if (leaders.length > 0) await insertMessages(db, leaders, options)
-  await settleMedia(db, leaders, options)
+  await settleMedia(db, leaders, claims, options)
 
   // Sent to one primary, while it held this transaction: if a majority commits it, that was the primary all the time, and
   // what it answered beside the transaction was up to date.

@@ -40,6 +40,8 @@ export const coveredBy: Readonly<Record<string, readonly string[]>> = {
     'commit-failures',
   ],
   'src/send-message/settle-media.ts': [
+    'settles-media',
+    'sweeper-attached',
     'commit-batches',
     'sends-media',
     'sweeper-order',
@@ -55,7 +57,7 @@ export const coveredBy: Readonly<Record<string, readonly string[]>> = {
     'sweeper',
     'database-failures',
   ],
-  'src/send-message/media-records.ts': ['sweeper', 'sweeper-order', 'database-failures'],
+  'src/send-message/media-records.ts': ['sweeper', 'sweeper-order', 'sweeper-attached', 'database-failures'],
   'src/send-message/promote-media.ts': [
     'sends-media',
     'takes-over-media',
@@ -69,7 +71,7 @@ export const coveredBy: Readonly<Record<string, readonly string[]>> = {
     'sweeper-order',
     'promotion-faults',
   ],
-  'src/send-message/sweep-media.ts': ['sweeper', 'sweeper-order', 'database-failures'],
+  'src/send-message/sweep-media.ts': ['sweeper', 'sweeper-order', 'sweeper-attached', 'database-failures'],
   'src/send-message/release-later.ts': ['database-failures'],
   'src/send-message/meters.ts': ['operation'],
 }

@@ -2,7 +2,7 @@ import { type Db, ObjectId } from 'mongodb'
 import type { MediaRecordDocument } from '../../src/collections.ts'
 import type { Entry } from '../../src/send-message/entry.ts'
 import { createMediaRecords, type MediaRecords } from '../../src/send-message/media-records.ts'
-import { settleMedia } from '../../src/send-message/settle-media.ts'
+import { readClaims, settleMedia } from '../../src/send-message/settle-media.ts'
 import type { Dice } from './simulation-dice.ts'
 
 /** Some uploads' records in one database, to be changed by the service's own functions. */
@@ -42,8 +42,8 @@ export function anyStep(dice: Dice, records: readonly MediaRecordDocument[], nex
     () => step(`release ${id}`, ({ records: side }) => side.release([id], token)),
     () => {
       const items = some.map((each) => ({ id: each, uncertain: dice.chance(0.5) }))
-      return step(`begin to undo ${some}`, ({ records: side }) =>
-        side.beginUndo(items, { held: token, next }),
+      return step(`begin to undo ${some}`, async ({ records: side }) =>
+        (await side.beginUndo(items, { held: token, next })).sort(),
       )
     },
     () => {
@@ -54,6 +54,7 @@ export function anyStep(dice: Dice, records: readonly MediaRecordDocument[], nex
     () => step('find', async ({ records: side }) => (await side.findDue(10)).map(({ _id }) => _id).sort()),
     () => step(`take ${id}`, async ({ records: side }) => record && (await side.takeDue(record, next))),
     () => step(`close ${id}`, async ({ records: side }) => record && (await side.close(record, token))),
+    () => step(`look at ${id}`, async (side) => record && (await look(side, record, next))),
     () => settle(id, token),
     () => step(`let time pass for ${some}`, (side) => side.letTimePass(some)),
     () => step(`let time pass for ${id}`, (side) => side.letTimePass([id])),
@@ -73,15 +74,25 @@ function claim(some: readonly string[], senderId: ObjectId, token: string): Step
   }
 }
 
+/** A sweeper's, that finds nothing. */
+async function look(side: Side, record: MediaRecordDocument, token: string): Promise<boolean> {
+  await side.letTimePass([record._id])
+  const isTaken = await side.records.takeDue(record, token)
+  if (isTaken) await side.records.close(record, token)
+  return isTaken
+}
+
 function settle(id: string, claim: string): Step {
   // What a settlement looks at, of a draft and its message.
-  const entry = { draft: { mediaIds: [id] }, message: { _id: messageId }, claim } as unknown as Entry
+  const message = { _id: messageId, media: [{ type: 'file' }] }
+  const entry = { draft: { mediaIds: [id] }, message, claim } as unknown as Entry
+  const options = { signal: AbortSignal.timeout(5_000) }
   return {
     name: `settle ${id}`,
-    on: ({ db }) =>
-      settleMedia(db, [entry], { signal: AbortSignal.timeout(5_000) }).then(
+    on: async ({ db }) =>
+      settleMedia(db, [entry], await readClaims(db, [entry], options), options).then(
         () => 'settled',
-        () => 'not settled',
+        (error: unknown) => String(error),
       ),
   }
 }

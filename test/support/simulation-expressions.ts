@@ -45,6 +45,14 @@ const operators: Readonly<Record<string, Operator>> = {
     const date = parts.find((part) => part instanceof Date)
     return date ? new Date(date.getTime() + moment.later(numbers)) : numbers
   },
+  $indexOfArray(value, ...where) {
+    const [list, wanted] = asList(value).map((each) => evaluate(each, ...where))
+    return asList(list).findIndex((each) => same(each, wanted))
+  },
+  $arrayElemAt(value, ...where) {
+    const [list, index] = asList(value).map((each) => evaluate(each, ...where))
+    return asList(list).at(Number(index))
+  },
   $mergeObjects: (value, ...where) =>
     Object.assign({}, ...asList(value).map((each) => evaluate(each, ...where))),
 }
