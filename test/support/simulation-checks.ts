@@ -78,8 +78,8 @@ export function checksOf(world: World, database: SimulatedDatabase, storage: Sim
       nothingIsLeftPromoted('at rest')
       for (const message of stored.values())
         if (!hasItsAssets(message)) world.violate(`“${message.content}” is without its assets, at rest`)
-      for (const { _id, state } of database.media.values())
-        if (state !== 'attached') world.violate(`the record of ${_id} is ${state}, at rest`)
+      for (const { _id, state, until } of database.media.values())
+        if (state !== 'attached' || until) world.violate(`the record of ${_id} is ${state}, or due, at rest`)
     },
   }
 }

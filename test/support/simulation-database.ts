@@ -46,8 +46,8 @@ export function createDatabase(world: World): SimulatedDatabase {
 
   function endsAtOnce({ u }: Fields): boolean {
     if (!breaks.has('no leases') && !breaks.has('no quiet time')) return false
-    const isUndone = JSON.stringify(u)?.includes('"state":"undone"') === true
-    return breaks.has(isUndone ? 'no quiet time' : 'no leases')
+    const isForALook = /"state":"(undone|attached)"/.test(JSON.stringify(u) ?? '')
+    return breaks.has(isForALook ? 'no quiet time' : 'no leases')
   }
 
   function withBreaks(documents: Documents, statement: Fields): Fields {
@@ -72,11 +72,17 @@ export function createDatabase(world: World): SimulatedDatabase {
       world.count(`${written.before?.state ?? 'none'} → ${document.state}`)
       world.note?.('database', JSON.stringify(document))
     }
-    if (document && documents === media && breaks.has('directions change') && document.uncertain === 'back') {
-      const { uncertain: _, ...rest } = document
-      media.set(String(document._id), rest)
-    }
+    if (breaks.has('directions change')) forget('uncertain', ({ uncertain }) => uncertain === 'back')
+    if (breaks.has('attached is out of sight')) forget('until', ({ state }) => state === 'attached')
     return written
+  }
+
+  function forget(name: string, which: (record: Fields) => boolean): void {
+    for (const [id, record] of media) {
+      if (!which(record)) continue
+      const { [name]: _, ...rest } = record
+      media.set(id, rest)
+    }
   }
 
   /** The one unique index beside `_id`. */

@@ -15,6 +15,8 @@ export type Break =
   | 'no quiet time'
   /** An unanswered call back bars nobody from promoting. */
   | 'directions change'
+  /** No record that is attached is due to anybody. */
+  | 'attached is out of sight'
 
 /** Chances, for each call, command and step. */
 export interface Weather {
