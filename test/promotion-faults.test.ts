@@ -189,12 +189,18 @@ t.test('a rename whose outcome stays unknown is marked, and may be sent again at
   t.equal(again.answer.status, 200)
   t.strictSame(await recordOf(db, ids[1]).then((attached) => Object.keys(attached ?? {}).sort()), [
     '_id',
+    'lateTypes',
     'messageId',
     'senderId',
     'state',
     'takenOver',
     'token',
+    'uncertain',
+    'until',
   ])
+  const beside = await recordOf(db, ids[0])
+  t.match(beside, { state: 'attached' })
+  t.notOk(beside?.until)
 })
 
 t.test('an undo that the storage refuses leaves the uploads free to be sent again at once', async (t) => {

@@ -59,7 +59,9 @@ export async function trioIn(
   async function stateOf(id: string, at: number): Promise<string> {
     const record = await recordOf(db, id)
     const place = whereIs(storage, id, types[at])
-    return [place, record?.state, record?.uncertain].filter(Boolean).join(' ')
+    // What is attached is so for good, also where the sweeper still looks for others beside it.
+    const uncertain = record?.state === 'attached' ? undefined : record?.uncertain
+    return [place, record?.state, uncertain].filter(Boolean).join(' ')
   }
   const state = () => Promise.all(ids.map(stateOf))
   const places = () => ids.map((id, at) => whereIs(storage, id, types[at]))
