@@ -226,7 +226,7 @@ t.test('a sweep that fails is logged by name, and the next one goes on', async (
   await feature.failCommand(t, ['find'], { errorCode: 9999 }, 1)
   const warnings: object[] = []
   const registry = new Registry()
-  const { onSweep } = createMeters(registry)
+  const { onSweep } = createMeters(registry, { waiting: 0 })
 
   const log = { warn: (fields: object) => void warnings.push(fields) }
   const sweeper = keepSweeping(deps, { onSweep, log }, { intervalMs: 1 })

@@ -101,7 +101,7 @@ async function sweptTotal(): Promise<Exposed> {
   const { createMeters } = await import('../src/send-message/meters.ts')
   const { Registry } = await import('prom-client')
   const registry = new Registry()
-  createMeters(registry).onSweep({ undone: 1, closed: 1, failed: 1 })
+  createMeters(registry, { waiting: 0 }).onSweep({ undone: 1, closed: 1, failed: 1 })
   const exposed = exposedIn(await registry.metrics()).get('media_swept_total')
   assert(exposed)
   return exposed

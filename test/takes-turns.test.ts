@@ -185,8 +185,14 @@ const crowd = 1_500
 t.test('a crowd that wants all at once takes turns, and everybody gets each answer', async (t) => {
   const service = await startService(t, { env: { RATE_LIMIT_MAX: '0', LOG_LEVEL: 'warn' } })
   const [alice, bob] = [await service.person(), await service.person()]
-  let pauses = 0
-  service.app.server.on('connection', (socket: Socket) => socket.on('pause', () => pauses++))
+  const waiting: Promise<number | undefined>[] = []
+  const tellWaiting = async (): Promise<number | undefined> => {
+    const told = await service.app.metrics.getSingleMetric('messages_waiting_connections')?.get()
+    return told?.values[0]?.value
+  }
+  service.app.server.on('connection', (socket: Socket) =>
+    socket.on('pause', () => waiting.push(tellWaiting())),
+  )
   const body = JSON.stringify({ content: 'Hello', type: 'text' })
   const bytes =
     `POST /message/send/${bob.id.toHexString()} HTTP/1.1\r\nHost: service\r\nAuthorization: Bearer ${alice.token}\r\n` +
@@ -210,5 +216,6 @@ t.test('a crowd that wants all at once takes turns, and everybody gets each answ
 
   t.same([...answers], ['200 200'])
   t.equal((await alice.sentTo(bob)).length, 2 * crowd)
-  t.ok(pauses > 0)
+  t.ok(Number(await waiting[0]) > 0)
+  await eventually(async () => (await tellWaiting()) === 0)
 })

@@ -24,7 +24,11 @@ const mediaInFlight = { itemsMax: 2_048, bytesMax: 144 * 1024 * 1024 }
 /** The feature: wires its steps, registers the route, sweeps, and waits on close for what it holds. */
 const sendMessageFeature: FastifyPluginAsync = async (app) => {
   const { client, db, transactionReadConcern, primary } = app.mongo
-  const meters = createMeters(app.metrics)
+  const { log, isClosing } = app
+  const texts = createGate(textsInFlight)
+  const media = createGate(mediaInFlight)
+  const turns = createTurns({ inFlight: () => texts.inside, isClosing })
+  const meters = createMeters(app.metrics, turns)
   const knownChats = createKnownChats()
   const records = createMediaRecords(db)
   const now = (): Date => new Date()
@@ -47,8 +51,6 @@ const sendMessageFeature: FastifyPluginAsync = async (app) => {
     }),
   }
 
-  const texts = createGate(textsInFlight)
-  const media = createGate(mediaInFlight)
   const sendIfRoom = async (draft: Draft): Promise<Committed> => {
     const leave = (draft.mediaIds.length > 0 ? media : texts).enter(bytesOf(draft))
     if (!leave) throw new Overloaded()
@@ -58,8 +60,6 @@ const sendMessageFeature: FastifyPluginAsync = async (app) => {
       leave()
     }
   }
-  const { log, isClosing } = app
-  const turns = createTurns({ inFlight: () => texts.inside, isClosing })
   registerRoute(app, { turns, refuseExcess: refuseExcess(texts), send: sendIfRoom })
   app.addReadinessCheck(() => (texts.isFull || media.isFull ? new Overloaded() : undefined))
 

@@ -1,6 +1,7 @@
-import { Counter, Histogram, type Registry } from 'prom-client'
+import { Counter, Gauge, Histogram, type Registry } from 'prom-client'
 import type { PromotionDeps } from './promote-media.ts'
 import type { SweepCounts } from './sweep-media.ts'
+import type { Turns } from './turns.ts'
 
 export interface Meters {
   onBatch(size: number): void
@@ -9,12 +10,20 @@ export interface Meters {
 }
 
 /** The feature's own metrics; those of its answers are counted where all answers are. */
-export function createMeters(registry: Registry): Meters {
+export function createMeters(registry: Registry, turns: Pick<Turns, 'waiting'>): Meters {
   const registers = [registry]
   const batches = new Histogram({
     name: 'messages_batch_size',
     help: 'Messages that went into one attempt of a transaction',
     buckets: [1, 2, 4, 8, 16, 32, 64, 128, 256],
+    registers,
+  })
+  new Gauge({
+    name: 'messages_waiting_connections',
+    help: 'Connections that are read again when it is their turn',
+    collect() {
+      this.set(turns.waiting)
+    },
     registers,
   })
   const promotions = new Counter({

@@ -6,6 +6,8 @@ export interface Turns {
   queue(socket: Socket): void
   /** Milliseconds for which the request that has come may have lain unread; 0 where its connection did not wait. */
   waitedMs(socket: Socket): number
+  /** Connections that wait. */
+  readonly waiting: number
   stop(): void
 }
 
@@ -69,6 +71,9 @@ export function createTurns(
       isDue = true
     },
     waitedMs: (socket) => waited.get(socket) ?? 0,
+    get waiting() {
+      return waiting.size
+    },
     stop: () => clearInterval(timer),
   }
 }
