@@ -73,5 +73,5 @@ export const coveredBy: Readonly<Record<string, readonly string[]>> = {
   ],
   'src/send-message/sweep-media.ts': ['sweeper', 'sweeper-order', 'sweeper-attached', 'database-failures'],
   'src/send-message/release-later.ts': ['database-failures'],
-  'src/send-message/meters.ts': ['operation'],
+  'src/send-message/meters.ts': ['meters', 'operation'],
 }
