@@ -53,6 +53,7 @@ export const coveredBy: Readonly<Record<string, readonly string[]>> = {
   'src/send-message/index.ts': ['sends-text', 'sends-media', 'operation', 'refuses-overload'],
   'src/send-message/media-claims.ts': [
     'media-batches',
+    'sweeper-attached',
     'sends-media-at-once',
     'sweeper',
     'database-failures',
