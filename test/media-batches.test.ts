@@ -108,3 +108,37 @@ t.test('what a sender has back is taken over in a batch, too', async (t) => {
 
   t.strictSame(again, { kind: 'claimed', takenOver: new Set(['back']) })
 })
+
+t.test(
+  'what a vain claim had got is free again at once: what it took over is due, what it made is gone',
+  async (t) => {
+    const [alice, bob] = await feature.two()
+    await claim(alice, 'before', 'vain 1', 'vain 2')
+    await deps.records.release(['vain 1', 'vain 2'], 'before')
+    await claim(bob, 'under way', 'vain 4')
+
+    const vain = await claim(alice, 'vain', 'vain 4', 'vain 3', 'vain 2', 'vain 1')
+
+    t.strictSame(vain, { kind: 'taken', attached: new Set(), busy: new Set(['vain 4']) })
+    const due = (await deps.records.findDue(10)).filter(({ token }) => token === 'vain')
+    t.strictSame(due.map(({ _id }) => _id).sort(), ['vain 1', 'vain 2'])
+    t.ok(due.every(({ until }) => until instanceof Date))
+    t.strictSame(await recordOf(db, 'vain 3'), null)
+    t.match(await recordOf(db, 'vain 4'), { token: 'under way' })
+  },
+)
+
+t.test('of what a holder undoes only that is begun which is still his', async (t) => {
+  const [alice] = await feature.two()
+  await claim(alice, 'mine', 'kept', 'lost')
+  await claim(alice, 'beside', 'beside')
+  await deps.records.release(['lost'], 'mine')
+  await claim(alice, 'another', 'lost')
+
+  const items = ['kept', 'lost', 'beside'].map((id) => ({ id, uncertain: false }))
+  const begun = await deps.records.beginUndo(items, { held: 'mine', next: 'undo' })
+
+  t.strictSame(begun, ['kept'])
+  t.match(await recordOf(db, 'kept'), { state: 'undoing', token: 'undo' })
+  t.match(await recordOf(db, 'lost'), { state: 'promoting', token: 'another' })
+})

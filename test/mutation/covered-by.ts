@@ -58,7 +58,13 @@ export const coveredBy: Readonly<Record<string, readonly string[]>> = {
     'sweeper',
     'database-failures',
   ],
-  'src/send-message/media-records.ts': ['sweeper', 'sweeper-order', 'sweeper-attached', 'database-failures'],
+  'src/send-message/media-records.ts': [
+    'media-batches',
+    'sweeper',
+    'sweeper-order',
+    'sweeper-attached',
+    'database-failures',
+  ],
   'src/send-message/promote-media.ts': [
     'sends-media',
     'takes-over-media',
