@@ -42,7 +42,7 @@ export interface MediaRecordDocument {
   takenOver: boolean
   /** A call that was not answered and may yet land: a promotion (`forward`; `late`: after its quiet time) or its undo (`back`). */
   uncertain?: 'forward' | 'late' | 'back'
-  /** Attached: the other types, of which a promotion that lands now would take another upload along. */
+  /** Attached, and still due: the types in which its message has nothing. What is found there under its id is moved back. */
   lateTypes?: ('image' | 'video' | 'raw')[]
   /** How often the sweeper has failed on it. */
   failures?: number

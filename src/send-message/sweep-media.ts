@@ -11,7 +11,7 @@ export type SweepDeps = Pick<PromotionDeps, 'storage' | 'records' | 'clock' | 'o
 export interface SweepCounts {
   /** Assets moved back, or found where they belong. */
   undone: number
-  /** Records that a second look has closed. */
+  /** Looks that found nothing to move, after which nothing is due, or once more when no signature is valid any longer. */
   closed: number
   /** Looked at again later. */
   failed: number
@@ -43,8 +43,8 @@ export function keepSweeping(
 }
 
 /**
- * One look at what was left: promotions whose request or process died, and undone ones for which a late call could have
- * landed since. Safe at any time and on every instance at once: a record is taken by a conditional update.
+ * One look at what was left: promotions whose request or process died, and undone and attached ones for which a late call
+ * could have landed since. Safe at any time and on every instance at once: a record is taken by a conditional update.
  */
 export async function sweepOnce(
   deps: SweepDeps,

@@ -54,7 +54,8 @@ export function createTurns(
       if (room <= 0 && now - since < waitMaxMs) return
       room -= 1
       waiting.delete(socket)
-      waited.set(socket, now - since)
+      // No more than was meant, where the process itself was stopped meanwhile.
+      waited.set(socket, Math.min(now - since, waitMaxMs))
       socket.resume()
     }
   }
@@ -64,8 +65,9 @@ export function createTurns(
   return {
     queue(socket) {
       waited.delete(socket)
-      if (isClosing() || (waiting.size === 0 && inFlight() < inFlightMax)) return
-      waiting.set(socket, monotonicMs())
+      if (isClosing() || !socket.writable || (waiting.size === 0 && inFlight() < inFlightMax)) return
+      // With pipelined requests, or refused ahead of its body, it may have a place: a new time there would hold up all behind it.
+      if (!waiting.has(socket)) waiting.set(socket, monotonicMs())
       socket.pause()
       if (!isDue) setImmediate(look)
       isDue = true

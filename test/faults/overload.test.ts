@@ -129,6 +129,7 @@ t.test('each bar can be missed', async (t) => {
     told({ refused: summary({ p99Ms: crowdBars.refusedP99Ms + 1 }) }),
     'p99 of the refused: 201 ms, over 200',
   )
+  t.match(told({ refused: summary({ count: 5_001 }) }), 'refused: 5001 times, over 5000')
   t.match(told({ accepted: summary({ p99Ms: 2_001 }) }), 'p99 of the accepted: 2001 ms, over 2000')
   t.match(told({ accepted: summary({ count: 690 }) }), 'goodput: 69 % of its peak, under 70 %')
   t.match(
