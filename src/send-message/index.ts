@@ -65,7 +65,7 @@ const sendMessageFeature: FastifyPluginAsync = async (app) => {
 
   const sweeper = keepSweeping(deps, { onSweep: meters.onSweep, log }, { isStopping: isClosing })
   app.addHook('onClose', async () => {
-    turns.stop()
+    await turns.stop()
     await sweeper.stop()
     await release.stop()
   })

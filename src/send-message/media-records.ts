@@ -37,7 +37,7 @@ export interface MediaRecords extends MediaClaims {
    * `undoing → undone`, where the storage has refused: its sender may promote it again, else it is undone again later, and
    * later each time, so that what fails again and again does not keep the sweeper from the others.
    */
-  postponeUndo(record: Partial<MediaRecordDocument> & { _id: string }, token: string): Promise<void>
+  postponeUndo(record: Looked, token: string): Promise<void>
   /** Records whose lease or quiet time is over, the earliest first. */
   findDue(limit: number): Promise<MediaRecordDocument[]>
   /** The sweeper's change of hands, to `undoing` unless attached: `false` when somebody else was faster. */
@@ -45,6 +45,9 @@ export interface MediaRecords extends MediaClaims {
   /** After a second look: no longer due, or gone unless attached; but due once more where a call may still land. */
   close(record: MediaRecordDocument, token: string): Promise<void>
 }
+
+/** Of a request's own undo only the id is known; it is not attached, and has not failed before. */
+type Looked = Pick<MediaRecordDocument, '_id'> & Partial<Pick<MediaRecordDocument, 'state' | 'failures'>>
 
 export interface UndoItem {
   readonly id: string

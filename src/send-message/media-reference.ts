@@ -1,3 +1,5 @@
+import type { MediaItem } from '../../schemas/message.ts'
+import type { ResourceType } from '../asset-storage.ts'
 import { InvalidMediaReference } from '../errors.ts'
 import type { Draft } from './draft.ts'
 
@@ -30,4 +32,9 @@ function isOwnUpload(id: string, folder: string): boolean {
 /** Where a temporary asset goes: a function of where it is, so that a retry finds what its first try has moved. */
 export function permanentIdOf(temporaryId: string): string {
   return `messages/${temporaryId.slice('temp/'.length)}`
+}
+
+/** The storage's `raw` is a message's `file`. */
+export function mediaTypeOf(type: ResourceType): MediaItem['type'] {
+  return type === 'raw' ? 'file' : type
 }

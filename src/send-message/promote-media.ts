@@ -8,7 +8,7 @@ import { asRefusal } from './database-failure.ts'
 import type { Draft } from './draft.ts'
 import { leaseMs } from './media-claims.ts'
 import type { MediaRecords } from './media-records.ts'
-import { permanentIdOf } from './media-reference.ts'
+import { mediaTypeOf, permanentIdOf } from './media-reference.ts'
 import { type Moved, undoPromotion } from './undo-promotion.ts'
 
 export interface PromotionDeps {
@@ -182,7 +182,7 @@ function mediaItemOf({ url, publicId, assetId, resourceType, height, width, byte
     url,
     publicId,
     assetId,
-    type: resourceType === 'raw' ? 'file' : resourceType,
+    type: mediaTypeOf(resourceType),
     height,
     width,
     bytes,

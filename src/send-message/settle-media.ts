@@ -5,6 +5,7 @@ import type { MediaRecordDocument } from '../collections.ts'
 import { type CommandOptions, findAll, write } from './commands.ts'
 import { type Entry, naming } from './entry.ts'
 import { afterQuietTime } from './media-records.ts'
+import { mediaTypeOf } from './media-reference.ts'
 
 export interface Claims {
   /** Whether every media record of the entry is still the one that its request made. */
@@ -69,5 +70,5 @@ function attachedAndDue({ draft, message }: Entry): Document[] {
 }
 
 function otherTypes({ type }: MediaItem): ResourceType[] {
-  return resourceTypes.filter((each) => each !== (type === 'file' ? 'raw' : type))
+  return resourceTypes.filter((each) => mediaTypeOf(each) !== type)
 }

@@ -91,9 +91,10 @@ async function sweepRecord(deps: SweepDeps, record: MediaRecordDocument): Promis
   }
   // With failures, the storage had refused the undo: this was its repeat, and the second look is still to come.
   const isSecondLook = result === 'nothing' && record.state === 'undone' && record.failures === undefined
-  if (isAttached || isSecondLook) await deps.records.close(record, token)
+  const closes = isAttached || isSecondLook
+  if (closes) await deps.records.close(record, token)
   else await deps.records.finishUndo(record._id, token, undefined)
-  if (result === 'nothing' && (isAttached || isSecondLook)) return 'closed'
+  if (closes && result === 'nothing') return 'closed'
   deps.onPromotion('undone')
   return 'undone'
 }

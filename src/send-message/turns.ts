@@ -1,5 +1,6 @@
 import type { Socket } from 'node:net'
 import { monotonicMs } from '../lib/deadline.ts'
+import { runEvery } from '../lib/run-every.ts'
 
 export interface Turns {
   /** After an answer: what the connection sends next is read when those that wait longer have had their turn. */
@@ -8,10 +9,10 @@ export interface Turns {
   waitedMs(socket: Socket): number
   /** Connections that wait. */
   readonly waiting: number
-  stop(): void
+  stop(): Promise<void>
 }
 
-export interface TurnsDeps {
+interface TurnsDeps {
   /** Requests that have been let in and not answered. */
   inFlight(): number
   isClosing(): boolean
@@ -61,7 +62,7 @@ export function createTurns(
   }
 
   // Whose turn it is may have nothing to say; then no answer calls the next.
-  const timer = setInterval(look, lookEveryMs).unref()
+  const { stop } = runEvery(lookEveryMs, async () => look())
   return {
     queue(socket) {
       waited.delete(socket)
@@ -76,6 +77,6 @@ export function createTurns(
     get waiting() {
       return waiting.size
     },
-    stop: () => clearInterval(timer),
+    stop,
   }
 }
