@@ -1,9 +1,10 @@
 import { randomBytes } from 'node:crypto'
-import { type CommandStartedEvent, ObjectId } from 'mongodb'
+import { ObjectId } from 'mongodb'
 import t from 'tap'
 import { deadlineIn } from '../src/lib/deadline.ts'
 import { draftOf } from '../src/send-message/draft.ts'
 import { readFor } from '../src/send-message/judge.ts'
+import { startedBy } from './support/commands.ts'
 import { startFeature } from './support/feature.ts'
 
 /** Counted, not timed: what a block check reads must not grow with the square of a batch. */
@@ -38,13 +39,8 @@ async function keysExamined(pairs: number): Promise<number> {
       deadline: deadlineIn(10_000),
     }),
   )
-  const finds: CommandStartedEvent['command'][] = []
-  const collect = ({ command }: CommandStartedEvent): void =>
-    void (command.find === 'blocks' && finds.push(command))
-  client.on('commandStarted', collect)
-  await readFor(db, drafts, { signal: AbortSignal.timeout(30_000) })
-  client.off('commandStarted', collect)
-  const [{ filter, projection } = {}] = finds
+  const started = await startedBy(client, () => readFor(db, drafts, { signal: AbortSignal.timeout(30_000) }))
+  const { filter, projection } = started.find(({ command }) => command.find === 'blocks')?.command ?? {}
   const explained = await db.command({
     explain: { find: 'blocks', filter, projection },
     verbosity: 'executionStats',

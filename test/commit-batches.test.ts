@@ -1,7 +1,7 @@
-import type { CommandStartedEvent } from 'mongodb'
 import t from 'tap'
 import type { ConversationDocument, MessageDocument } from '../src/collections.ts'
 import { createCommitter } from '../src/send-message/commit.ts'
+import { startedBy } from './support/commands.ts'
 import { commandsOf, idsOf, newCommitter, storedIds } from './support/commits.ts'
 import { codeOf, draft, startFeature } from './support/feature.ts'
 import { recordOf } from './support/media.ts'
@@ -159,16 +159,15 @@ t.test(
   async (t) => {
     const [alice, bob] = await two()
     const { commit } = newCommitter(commitDeps)
-    const written: MessageDocument[][] = []
-    const listen = ({ command }: CommandStartedEvent): void => void written.push(command.documents)
     const leading = commit(draft(bob, alice))
 
-    client.on('commandStarted', listen)
-    await Promise.all(['c', 'a', 'b'].map((key) => commit(draft(alice, bob, { key }))))
-    client.off('commandStarted', listen)
+    const started = await startedBy(client, () =>
+      Promise.all(['c', 'a', 'b'].map((key) => commit(draft(alice, bob, { key })))),
+    )
 
     await leading
-    const keys = written.flatMap((documents) => documents ?? []).map(({ idempotency }) => idempotency?.key)
+    const written = started.flatMap(({ command }): MessageDocument[] => command.documents ?? [])
+    const keys = written.map(({ idempotency }) => idempotency?.key)
     t.strictSame(keys.filter(Boolean), ['a', 'b', 'c'])
   },
 )

@@ -2,6 +2,7 @@ import type { Document } from 'mongodb'
 import t from 'tap'
 import { findAll, updateEach, WriteRejected, write } from '../src/send-message/commands.ts'
 import { beginTransaction, commitTransaction } from '../src/send-message/session.ts'
+import { startedBy } from './support/commands.ts'
 import { startFeature } from './support/feature.ts'
 
 // Plain commands inherit no concern, and resolve when a write was refused: what is seen to in commands.ts.
@@ -13,11 +14,8 @@ const things = db.collection<{ _id: number; n?: number }>('things')
 await things.insertMany(Array.from({ length: 150 }, (_, _id) => ({ _id })))
 
 async function commandOf(work: () => Promise<unknown>): Promise<Document> {
-  const commands: Document[] = []
-  const onStart = ({ command }: { command: Document }): void => void commands.push(command)
-  client.on('commandStarted', onStart)
-  await work().finally(() => client.off('commandStarted', onStart))
-  return commands[0] ?? {}
+  const [first] = await startedBy(client, work)
+  return first?.command ?? {}
 }
 
 t.test('all that matches comes in one reply, of what a majority has', async (t) => {
@@ -129,19 +127,19 @@ t.test('a wait is ended by its signal', async (t) => {
 })
 
 t.test('a transaction reads one snapshot of the primary, and is committed by a majority', async (t) => {
-  const commands: Document[] = []
-  const onStart = ({ command }: { command: Document }): void => void commands.push(command)
   const session = client.startSession({ causalConsistency: false })
   t.teardown(() => session.endSession())
-  client.on('commandStarted', onStart)
 
-  beginTransaction(session, 'snapshot')
-  await findAll(db, { find: 'things', filter: {} }, { session, signal })
-  await commitTransaction(db, session)
-  client.off('commandStarted', onStart)
+  const started = await startedBy(client, async () => {
+    beginTransaction(session, 'snapshot')
+    await findAll(db, { find: 'things', filter: {} }, { session, signal })
+    await commitTransaction(db, session)
+  })
 
+  const commands = started.map(({ command }) => command)
   t.match(commands, [
     { find: 'things', startTransaction: true, readConcern: { level: 'snapshot' } },
     { commitTransaction: 1, writeConcern: { w: 'majority' } },
   ])
+  t.equal(commands.length, 2)
 })

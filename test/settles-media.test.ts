@@ -6,6 +6,7 @@ import type { MediaRecordDocument } from '../src/collections.ts'
 import { messageOf } from '../src/send-message/draft.ts'
 import type { Entry } from '../src/send-message/entry.ts'
 import { readClaims, settleMedia } from '../src/send-message/settle-media.ts'
+import { startedBy } from './support/commands.ts'
 import { draft, startFeature } from './support/feature.ts'
 
 // The records of a message's media, at its commit: only their holder's, only as long as he holds them, and all of them.
@@ -50,12 +51,7 @@ async function recordsOf(...ids: string[]): Promise<MediaRecordDocument[]> {
 }
 
 async function commandsOf(work: () => Promise<unknown>): Promise<Document[]> {
-  const commands: Document[] = []
-  const onStart = ({ command }: { command: Document }): void => void commands.push(command)
-  client.on('commandStarted', onStart)
-  await work()
-  client.off('commandStarted', onStart)
-  return commands
+  return (await startedBy(client, work)).map(({ command }) => command)
 }
 
 t.test('a claim is held while every record is its own, and being promoted', async (t) => {
@@ -166,9 +162,7 @@ t.test(
     const id = await record('mine')
     const texts = [entry([], undefined), entry([], undefined)]
 
-    const none = await commandsOf(async () => {
-      await settle(...texts)
-    })
+    const none = await commandsOf(() => settle(...texts))
     const read = await commandsOf(() => readClaims(db, [entry([id], 'mine')], options))
 
     t.strictSame(none, [])

@@ -1,4 +1,4 @@
-import type { CommandStartedEvent, MongoClient } from 'mongodb'
+import type { MongoClient } from 'mongodb'
 import {
   type CommitDeps,
   type Committed,
@@ -6,6 +6,7 @@ import {
   createCommitter,
 } from '../../src/send-message/commit.ts'
 import { createKnownChats } from '../../src/send-message/known-chats.ts'
+import { startedBy } from './commands.ts'
 import type { Person } from './people.ts'
 
 /** As another instance: it knows no chats, and its batches are its own. */
@@ -23,12 +24,9 @@ export function idsOf(committed: readonly Committed[]): string[] {
 
 /** The commands that some work sends by a client that tells of them, in their order. */
 export async function commandsOf(client: MongoClient, work: () => Promise<unknown>): Promise<string[]> {
-  const commands: string[] = []
-  const listen = ({ commandName, command }: CommandStartedEvent): void => {
-    commands.push(commandName === 'commitTransaction' ? 'commit' : `${commandName} ${command[commandName]}`)
-  }
-  client.on('commandStarted', listen)
-  await work()
-  client.off('commandStarted', listen)
-  return commands.filter((command) => !command.startsWith('endSessions'))
+  const started = await startedBy(client, work)
+  const names = started.map(({ commandName, command }) =>
+    commandName === 'commitTransaction' ? 'commit' : `${commandName} ${command[commandName]}`,
+  )
+  return names.filter((name) => !name.startsWith('endSessions'))
 }

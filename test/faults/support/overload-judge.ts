@@ -30,7 +30,7 @@ export interface Bars {
   perCpuShare: number
 }
 
-/** As many as the service lets in at once. */
+/** Fewer than the service lets in at once. */
 export const crowdBars: Bars = {
   refusedP99Ms: 200,
   refusedMax: 5_000,
