@@ -1,6 +1,6 @@
 import Fastify, { type FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
-import t from 'tap'
+import t, { type Test } from 'tap'
 import rateLimit from '../src/plugins/rate-limit.ts'
 import refusals from '../src/plugins/refusals.ts'
 import type { Answer } from './support/people.ts'
@@ -150,14 +150,7 @@ t.test('when the window ends, the next one has the whole limit', async (t) => {
 })
 
 t.test('with 6,000 others in between, a sender is still remembered', async (t) => {
-  const app = Fastify()
-  t.teardown(() => app.close())
-  const token = fp(async (app) => void app.decorateRequest('sender'), { name: 'authentication' })
-  await app.register(refusals)
-  await app.register(token)
-  await app.register(rateLimit, { max: 1, windowMs: 3_600_000 })
-  app.get('/:userId', { onRequest: pretend, config: { rateLimit: {} } }, async () => 'ok')
-  const statusOf = async (userId: string): Promise<number> => (await app.inject(`/${userId}`)).statusCode
+  const statusOf = await limited(t, { max: 1 })
 
   const first = await statusOf('alice')
   for (let other = 0; other < 6_000; other += 1) await statusOf(`${other}`)
@@ -165,6 +158,26 @@ t.test('with 6,000 others in between, a sender is still remembered', async (t) =
 
   t.same([first, second], [200, 429])
 })
+
+t.test('of several that come at one moment each is told its own count', async (t) => {
+  const statusOf = await limited(t, { max: 2 })
+
+  const statuses = await Promise.all([statusOf('alice'), statusOf('alice'), statusOf('alice')])
+
+  t.same(statuses, [200, 200, 429])
+})
+
+/** A route with the limit alone: asks as somebody, and gives the status. */
+async function limited(t: Test, { max }: { max: number }): Promise<(userId: string) => Promise<number>> {
+  const app = Fastify()
+  t.teardown(() => app.close())
+  const token = fp(async (app) => void app.decorateRequest('sender'), { name: 'authentication' })
+  await app.register(refusals)
+  await app.register(token)
+  await app.register(rateLimit, { max, windowMs: 3_600_000 })
+  app.get('/:userId', { onRequest: pretend, config: { rateLimit: {} } }, async () => 'ok')
+  return async (userId) => (await app.inject(`/${userId}`)).statusCode
+}
 
 async function pretend(request: FastifyRequest): Promise<void> {
   const { userId } = request.params as { userId: string }
