@@ -39,6 +39,36 @@ t.test('the page and its files name no file of another address', async (t) => {
   t.notMatch(page.headers.get('content-security-policy'), /unsafe-eval|https?:|\*/)
 })
 
+t.test('a file of the page is given as it is, and what is none is not found', async (t) => {
+  const statusOf = async (path: string, headers: Record<string, string> = {}): Promise<number> =>
+    (await fetch(`${plain.url}/docs/static/${path}`, { headers })).status
+
+  const file = await fetch(`${plain.url}/docs/static/oauth2-redirect.html`)
+  const text = await file.text()
+  const statuses = {
+    folder: await statusOf(''),
+    'two slashes': await statusOf('/x'),
+    'U+0000': await statusOf('a%00b'),
+    'a long name': await statusOf('a'.repeat(300)),
+    'out of the folder': await statusOf('..%2f..%2fpackage.json'),
+  }
+  const parts = {
+    'a part that is not there': await statusOf('swagger-ui.css', { range: 'bytes=999999999-' }),
+    'if it is another': await statusOf('swagger-ui.css', { 'if-match': '"x"' }),
+  }
+
+  t.match(text, '<script src="oauth2-redirect.js">')
+  t.same(statuses, {
+    folder: 200,
+    'two slashes': 404,
+    'U+0000': 404,
+    'a long name': 404,
+    'out of the folder': 404,
+  })
+  t.same(parts, { 'a part that is not there': 200, 'if it is another': 200 })
+  t.notMatch(plain.logs.join(''), 'defect')
+})
+
 t.test('nothing of the demo is in the service itself', async (t) => {
   const [html, document, script] = await Promise.all(
     ['/docs', '/docs/json', '/docs/people.js'].map((path) => fetch(plain.url + path)),

@@ -1,5 +1,7 @@
 import swaggerUi from '@fastify/swagger-ui'
+import type { FastifyError } from 'fastify'
 import fp from 'fastify-plugin'
+import { RouteNotFound } from '../errors.ts'
 
 /** The page may load and call this service, and nothing else. Its library sets styles on elements, hence `unsafe-inline`. */
 const contentSecurityPolicy = {
@@ -71,8 +73,18 @@ export default fp(
   async (app) => {
     await app.register(async (page) => {
       page.addHook('onSend', async (_request, reply, payload) => {
-        const isPage = String(reply.getHeader('content-type')).startsWith('text/html')
-        return isPage ? String(payload).replace('<head>', `<head>${viewport}`) : payload
+        // Not the library's files, which are streams.
+        const isPage =
+          typeof payload === 'string' && String(reply.getHeader('content-type')).startsWith('text/html')
+        return isPage ? payload.replace('<head>', `<head>${viewport}`) : payload
+      })
+      page.addHook('onRequest', async ({ headers }) => {
+        // A part of a file, or a file on a condition, would be refused in ways that no client of this service knows.
+        for (const name of ['range', 'if-match', 'if-unmodified-since']) delete headers[name]
+      })
+      // What the library says of a path that leads nowhere, whatever it says.
+      page.setErrorHandler<FastifyError>((error) => {
+        throw (error.statusCode ?? 500) < 500 ? new RouteNotFound({ cause: error }) : error
       })
       await page.register(swaggerUi, {
         routePrefix: '/docs',
