@@ -155,6 +155,33 @@ t.test('paths and methods that are not there are told, without a token', async (
   t.equal((await ask('HEAD', '/health/live')).status, 200)
 })
 
+t.test('headers count behind however many others', async (t) => {
+  const key = `${'a:1\r\n'.repeat(1_500)}Idempotency-Key: a b`
+
+  t.equal(await talk(bytes({ more: [key] })), '400 INVALID_IDEMPOTENCY_KEY, closed')
+})
+
+t.test('what only looks like a path of the service is none', async (t) => {
+  const at = (target: string): string => bytes({ line: `POST ${target} HTTP/1.1` })
+  const probe = (target: string): string => `GET ${target} HTTP/1.1\r\nHost: service\r\n\r\n`
+
+  const answers = await talks({
+    'a star for the slash': at(path.replace('/', '*')),
+    'the path as a query': at(`http://service?${path.slice(1)}`),
+    'a query alone': at('http://service?x=%ff'),
+    'a star for a probe': probe('*health/live'),
+    'a probe as a query': probe('http://service?health/live'),
+    'a probe with a fragment': probe('/health/live#x'),
+    'the server itself': 'OPTIONS * HTTP/1.1\r\nHost: service\r\n\r\n',
+  })
+  const fragment = await talk(at(`${path}#x`))
+  const encoded = await talk(at('/message/%73end/%zz'))
+
+  t.same(answers, each(answers, '404 ROUTE_NOT_FOUND, closed'))
+  t.equal(fragment, '400 INVALID_USER_ID, closed')
+  t.equal(encoded, '400 INVALID_USER_ID, closed')
+})
+
 t.test('a userId that is no id is refused, whatever it is made of', async (t) => {
   const bobId = bob.id.toHexString()
   const userId = (userId: string): Promise<Answer> => wire.post(alice, userId, json)

@@ -16,8 +16,7 @@ export const httpOptions = {
   bodyLimit: bodyBytesMax,
   // Headers and body: 64 KiB within 5 s is 13 KB/s, less than any line that can hold a conversation.
   requestTimeout: 5_000,
-  // Shorter than the idle time-outs of the usual balancers (60 s) would be wrong behind one that reuses connections, but
-  // a balancer asks first; a phone that is gone does not, and 2,000 of those must not be kept for long.
+  // So that phones that are gone are not kept. A proxy that reuses connections must keep its own for less (ops/Caddyfile).
   keepAliveTimeout: 5_000,
   // An idle time-out of the socket, which cuts a request under way as well: above the longest deadline (18 s).
   connectionTimeout: 30_000,
@@ -46,6 +45,8 @@ export default fp(
   async (app) => {
     // An `Expect` that Node does not know: an ordinary request, which `refusals.ts` refuses.
     app.server.on('checkExpectation', app.routing)
+    // What is too much is told by its size. Beyond a thousand Node would drop headers in silence, a key among them.
+    app.server.maxHeadersCount = 0
     app.addHook('preHandler', refuseLate)
     app.server.on('connect', (_request: IncomingMessage, socket: Socket) => {
       refuse(socket, new MalformedRequest(), app.log)

@@ -63,17 +63,25 @@ export function refusalBody(refusal: Refusal, requestId: string): RefusalBody {
 }
 
 /**
- * A target that the router can take: an absolute one (RFC 9112, section 3.2.2) loses its origin, and a path that cannot be
- * decoded its percent signs, so that `/message/send/%zz` is a wrong id behind the checks before it, not Fastify's 400.
+ * The path of a target as the router can take it: without origin (RFC 9112, section 3.2.2) and query. The router would look
+ * at neither a first character that is no slash nor what follows a `#`, and a `%` that cannot be decoded would get
+ * Fastify's 400: kept as what they are, `*message/send/…` is no path of ours, and `/message/send/%zz` a wrong id.
  */
 export function routableUrl({ url = '/' }: IncomingMessage): string {
-  const target = url.startsWith('/') ? url : url.replace(/^https?:\/\/[^/?]*/i, '')
-  const path = pathOf(target)
+  const [path = ''] = url.replace(/^https?:\/\/[^/?]*/i, '').split('?', 1)
+  const segments = path.replaceAll('#', '%23').split('/')
+  const routable = segments
+    .map((segment) => (isDecodable(segment) ? segment : segment.replaceAll('%', '-')))
+    .join('/')
+  return routable.startsWith('/') ? routable : `/${routable}`
+}
+
+function isDecodable(segment: string): boolean {
   try {
-    decodeURIComponent(path)
-    return target
+    decodeURIComponent(segment)
+    return true
   } catch {
-    return path.replaceAll('%', '-')
+    return false
   }
 }
 
@@ -110,14 +118,9 @@ function collectRoutes(app: FastifyInstance): MethodsAt {
 
 function unroutable(request: FastifyRequest, methodsAt: MethodsAt): Refusal {
   // As the router decodes it: `%73end` is `send`, but `%2F` is no slash.
-  const methods = methodsAt(decodeURI(pathOf(request.url)))
+  const methods = methodsAt(decodeURI(request.url))
   if (methods.length === 0) return new RouteNotFound()
   return new MethodNotAllowed({ headers: { Allow: methods.sort().join(', ') } })
-}
-
-function pathOf(target: string): string {
-  const [path = ''] = target.split('?', 1)
-  return path
 }
 
 function asRefusal(error: FastifyError, request: FastifyRequest): Refusal {
