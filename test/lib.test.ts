@@ -1,6 +1,6 @@
 import t from 'tap'
 import { type BatcherOptions, createBatcher, DeadlinePassed, QueueFull } from '../src/lib/batcher.ts'
-import { deadlineIn, msLeft } from '../src/lib/deadline.ts'
+import { createClock, deadlineIn, msLeft } from '../src/lib/deadline.ts'
 import { createGate } from '../src/lib/gate.ts'
 import { runEvery } from '../src/lib/run-every.ts'
 import { within } from '../src/lib/within.ts'
@@ -152,6 +152,23 @@ t.test('an item ends at its deadline, waiting or in a run, and what waited is no
   t.equal(await patient, 'PATIENT')
 })
 
+t.test('an item that has ended gives its place to another, run or not', async (t) => {
+  const few = heldBatcher({ queueItemsMax: 1 })
+  const small = heldBatcher({ queueBytesMax: 10 })
+  void few.add('running')
+  void small.add('running')
+  await Promise.all([nameOf(few.add('late', 1, 5)), nameOf(small.add('late', 10, 5))])
+
+  const [one, other] = [few.add('a'), small.add('b', 10)]
+  few.run(0).finish()
+  small.run(0).finish()
+  await eventually(() => few.runs.length > 1 && small.runs.length > 1)
+  few.run(1).finish()
+  small.run(1).finish()
+
+  t.strictSame(await Promise.all([one, other]), ['A', 'B'])
+})
+
 t.test('what was too late before it was added is not run', async (t) => {
   const { add, runs } = heldBatcher()
 
@@ -230,6 +247,24 @@ t.test('a deadline is a point on a clock that only goes forward', (t) => {
   t.equal(before, 50)
   t.equal(msLeft(deadline, clock), 0)
   t.ok(msLeft(deadlineIn(1_000)) > 0)
+  t.end()
+})
+
+t.test('a clock counts a sleep of the machine, once, and never goes back', (t) => {
+  let [steady, wall] = [500, 1_000_000]
+  const clock = createClock(
+    () => steady,
+    () => wall,
+  )
+  const pass = (steadyMs: number, wallMs: number): number => {
+    steady += steadyMs
+    wall += wallMs
+    return clock()
+  }
+
+  const times = [pass(0, 0), pass(10, 10), pass(0, 60_000), pass(10, 10), pass(10, -90_000), pass(10, 90_000)]
+
+  t.strictSame(times, [500, 510, 60_510, 60_520, 60_530, 60_540])
   t.end()
 })
 

@@ -40,7 +40,6 @@ interface Waiting<T, R> {
   item: T
   bytes: number
   deadline: Deadline
-  settled: boolean
   resolve(result: R): void
   reject(error: unknown): void
 }
@@ -51,25 +50,30 @@ interface Waiting<T, R> {
  * gathered during the one before. Fair: first come, first taken.
  */
 export function createBatcher<T, R>(options: BatcherOptions<T, R>): Batcher<T, R> {
-  let queue: Waiting<T, R>[] = []
+  const queue = new Set<Waiting<T, R>>()
   let queueBytes = 0
   let runs = 0
 
   function add(item: T, { bytes, deadline }: { bytes: number; deadline: Deadline }): Promise<R> {
-    if (queue.length >= options.queueItemsMax || queueBytes + bytes > options.queueBytesMax) {
+    if (queue.size >= options.queueItemsMax || queueBytes + bytes > options.queueBytesMax) {
       return Promise.reject(new QueueFull('too much is waiting'))
     }
     return new Promise<R>((resolve, reject) => {
-      const waiting: Waiting<T, R> = { item, bytes, deadline, settled: false, resolve, reject }
-      settleAtDeadline(waiting)
-      queue.push(waiting)
+      const waiting: Waiting<T, R> = { item, bytes, deadline, resolve, reject }
+      settleAtDeadline(waiting, leave)
+      queue.add(waiting)
       queueBytes += bytes
       startRuns()
     })
   }
 
+  /** Also at its deadline: its place is somebody else's then. */
+  function leave(waiting: Waiting<T, R>): void {
+    if (queue.delete(waiting)) queueBytes -= waiting.bytes
+  }
+
   function startRuns(): void {
-    while (runs < options.runsMax && queue.length > 0) {
+    while (runs < options.runsMax && queue.size > 0) {
       const batch = take()
       if (batch.length > 0) void run(batch)
     }
@@ -79,18 +83,15 @@ export function createBatcher<T, R>(options: BatcherOptions<T, R>): Batcher<T, R
   function take(): Waiting<T, R>[] {
     const batch: Waiting<T, R>[] = []
     let bytes = 0
-    let taken = 0
     for (const waiting of queue) {
       const fits = batch.length < options.itemsMax && bytes + waiting.bytes <= options.bytesMax
       if (!fits && batch.length > 0) break
-      taken += 1
-      queueBytes -= waiting.bytes
+      leave(waiting)
       // Its timer may be late, when the process was busy.
-      if (waiting.settled || msLeft(waiting.deadline) === 0) continue
+      if (msLeft(waiting.deadline) === 0) continue
       bytes += waiting.bytes
       batch.push(waiting)
     }
-    queue = queue.slice(taken)
     return batch
   }
 
@@ -131,12 +132,12 @@ function tooLate(): DeadlinePassed {
 }
 
 /** Each item ends at its own deadline whatever its run does. */
-function settleAtDeadline<T, R>(waiting: Waiting<T, R>): void {
+function settleAtDeadline<T, R>(waiting: Waiting<T, R>, onSettled: (waiting: Waiting<T, R>) => void): void {
   const { resolve, reject } = waiting
   const timer = setTimeout(() => waiting.reject(tooLate()), msLeft(waiting.deadline))
   function settle(): void {
-    waiting.settled = true
     clearTimeout(timer)
+    onSettled(waiting)
   }
   waiting.resolve = (result) => {
     settle()

@@ -28,6 +28,9 @@ const mongoId = /^[0-9a-f]{24}$/i
 // forgotten at its own `exp`; ten minutes bound what a clock that was set back could do.
 const verifiedTokens = { cache: 10_000, cacheTTL: 600_000 }
 
+// As those of JWT_PUBLIC_KEY, by each key.
+const keyAlgorithms = ['RS256', 'ES256', 'EdDSA'] as const
+
 /** Registers @fastify/jwt for one kind of key, and the hook that routes put first. */
 export default fp<Config['token']>(
   async (app, { keys, issuer, audience }) => {
@@ -39,16 +42,16 @@ export default fp<Config['token']>(
     }
 
     if (keys.kind === 'jwks') {
-      const jwks = createJwks(keys.url, { log: app.log })
+      const jwks = createJwks(keys.url, { algorithms: keyAlgorithms, log: app.log })
       app.addHook('onClose', () => jwks.close())
       await app.register(jwt, {
         secret: {
-          public: (_request: unknown, token: { header: object }) => jwks.pemFor(token.header),
+          public: (_request: unknown, token: { header: { alg?: unknown } }) => jwks.pemFor(token.header),
         } as never,
         decode: { complete: true },
         verify: {
           ...verify,
-          algorithms: ['RS256', 'ES256', 'EdDSA'],
+          algorithms: [...keyAlgorithms],
           extractToken: bearerToken,
         },
       })

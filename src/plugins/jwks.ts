@@ -2,13 +2,14 @@ import { KeyObject } from 'node:crypto'
 import type { FastifyBaseLogger } from 'fastify'
 import { createLocalJWKSet, type JSONWebKeySet, type JWSHeaderParameters } from 'jose'
 import { TokenInvalid, TokenKeysUnavailable } from '../errors.ts'
+import { monotonicMs } from '../lib/deadline.ts'
 import { runEvery } from '../lib/run-every.ts'
 import { within } from '../lib/within.ts'
 
 /** The keys at a JWKS address (RFC 7517): selection and import are jose's, when to look again is decided here. */
 export interface Jwks {
   /** The key for a token's header, as PEM. Throws `TokenInvalid` (no such key) or `TokenKeysUnavailable`. */
-  pemFor(header: object): Promise<string>
+  pemFor(header: { alg?: unknown }): Promise<string>
   close(): Promise<void>
 }
 
@@ -24,21 +25,27 @@ const retryAfterMs = 1_000
 type Select = ReturnType<typeof createLocalJWKSet>
 type SelectedKey = Awaited<ReturnType<Select>>
 
-export function createJwks(url: string, { log }: { log: FastifyBaseLogger }): Jwks {
+export function createJwks(
+  url: string,
+  { algorithms, log }: { algorithms: readonly string[]; log: FastifyBaseLogger },
+): Jwks {
   let select: Select | undefined
   let looking: Promise<void> | undefined
   let mayRetryAt = 0
   let mayLookForKidAt = 0
+  let hasFailed = false
   const pems = new WeakMap<object, string>()
 
   async function look(): Promise<void> {
-    if (performance.now() < mayRetryAt) throw new TokenKeysUnavailable()
+    if (monotonicMs() < mayRetryAt) throw new TokenKeysUnavailable()
     looking ??= fetchKeys(url)
       .then((keys) => {
         select = createLocalJWKSet(keys)
+        hasFailed = false
       })
       .catch((cause: unknown) => {
-        mayRetryAt = performance.now() + retryAfterMs
+        hasFailed = true
+        mayRetryAt = monotonicMs() + retryAfterMs
         log.warn({ err: cause }, 'token keys could not be fetched')
         throw new TokenKeysUnavailable({ cause })
       })
@@ -49,13 +56,19 @@ export function createJwks(url: string, { log }: { log: FastifyBaseLogger }): Jw
   }
 
   async function lookForUnknownKid(): Promise<void> {
-    if (performance.now() < mayLookForKidAt) return
     // Who comes while another's look is under way shares that one: it may bring his key, too.
+    if (looking === undefined && monotonicMs() < mayLookForKidAt) {
+      // The key may be there, had the address answered: that it is none cannot be said.
+      if (hasFailed) throw new TokenKeysUnavailable()
+      return
+    }
+    mayLookForKidAt = monotonicMs() + unknownKidEveryMs
     await look()
-    mayLookForKidAt = performance.now() + unknownKidEveryMs
   }
 
-  async function pemFor(header: object): Promise<string> {
+  async function pemFor(header: { alg?: unknown }): Promise<string> {
+    // No key of any address would be for it.
+    if (!algorithms.includes(String(header.alg))) throw new TokenInvalid()
     if (!select) await look()
     let key = await keyFor(select, header)
     if (!key) {

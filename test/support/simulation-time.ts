@@ -159,6 +159,7 @@ function replaceClocks(): () => void {
   const { setTimeout: realSetTimeout, clearTimeout: realClearTimeout } = globalThis
   const realTimeout = AbortSignal.timeout
   const realNow = performance.now
+  const realDate = Date.now
   const { stackTraceLimit } = Error
   const timers = new WeakSet<object>()
 
@@ -178,6 +179,8 @@ function replaceClocks(): () => void {
   globalThis.setTimeout = setVirtualTimeout as unknown as typeof setTimeout
   globalThis.clearTimeout = clearVirtualTimeout as unknown as typeof clearTimeout
   AbortSignal.timeout = (ms) => ({ limitMs: ms }) satisfies TimeLimit as unknown as AbortSignal
+  // A wall clock that never gains on an instance's own: what an instance sleeps is in that already.
+  Date.now = () => (current ? 0 : realDate())
   performance.now = () => (current ? current.instance.clock() : realNow.call(performance))
   // Refusals are errors, and nobody looks at where they were made.
   Error.stackTraceLimit = 0
@@ -187,5 +190,6 @@ function replaceClocks(): () => void {
     globalThis.clearTimeout = realClearTimeout
     AbortSignal.timeout = realTimeout
     performance.now = realNow
+    Date.now = realDate
   }
 }
