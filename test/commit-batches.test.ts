@@ -1,5 +1,6 @@
 import t from 'tap'
 import type { ConversationDocument, MessageDocument } from '../src/collections.ts'
+import { deadlineIn } from '../src/lib/deadline.ts'
 import { createCommitter } from '../src/send-message/commit.ts'
 import { startedBy } from './support/commands.ts'
 import { commandsOf, idsOf, newCommitter, storedIds } from './support/commits.ts'
@@ -145,7 +146,7 @@ t.test('fewer records settled than a message has media: not stored', async (t) =
   const [alice, bob] = await two()
   const id = alice.uploads('image')
   const media = [{ publicId: id }, { publicId: id }]
-  await feature.deps.records.claim([id], { senderId: alice.id, token: 'held' })
+  await feature.deps.records.claim([id], { senderId: alice.id, token: 'held' }, deadlineIn(5_000))
 
   const sent = newCommitter(commitDeps).commit(draft(alice, bob, { media }), { media: [], claim: 'held' })
 

@@ -1,7 +1,9 @@
 import { MongoClient, ObjectId } from 'mongodb'
 import t, { type Test } from 'tap'
 import type { MessageDocument } from '../src/collections.ts'
+import { deadlineIn, msLeft } from '../src/lib/deadline.ts'
 import { createCommitter } from '../src/send-message/commit.ts'
+import { pauseBeforeRepeat } from '../src/send-message/pause.ts'
 import { idsOf, newCommitter, storedIds } from './support/commits.ts'
 import { startDatabaseProxy } from './support/database-proxy.ts'
 import { eventually } from './support/eventually.ts'
@@ -135,6 +137,35 @@ t.test('a commit that failed leaves nothing locked', async (t) => {
   const repeat = await codeOf(commit(draft(alice, bob, { key: 'k' }, 3_000)))
 
   t.strictSame([failed, repeat], ['INTERNAL_ERROR', 'OK'])
+})
+
+t.test(
+  'what a commit has left open at a server that did not answer is ended as soon as it does',
+  async (t) => {
+    const [alice, bob] = await two()
+    const { commit } = newCommitter(commitDeps)
+    const open = async (): Promise<number> =>
+      (await db.admin().command({ serverStatus: 1 })).transactions.currentOpen
+    await feature.failCommand(t, ['commitTransaction', 'abortTransaction'], { closeConnection: true })
+
+    const code = await codeOf(commit(draft(alice, bob, { key: 'k' }, 1_000)))
+    const left = await open()
+    await feature.mendCommands()
+
+    t.equal(code, 'DATABASE_UNAVAILABLE')
+    t.equal(left, 1)
+    // The server itself would end it only after its lifetime: 10 s here, a minute by default.
+    await eventually(async () => (await open()) === 0, 5_000)
+  },
+)
+
+t.test('who waits for a document waits no longer than until his deadline', async (t) => {
+  const deadline = deadlineIn(5)
+
+  // Else an hour, at least.
+  await pauseBeforeRepeat(7_200_000, deadline)
+
+  t.ok(msLeft(deadline) < 1)
 })
 
 t.test('while another transaction holds a key, only who shares it waits', async (t) => {

@@ -1,10 +1,10 @@
 import { Registry } from 'prom-client'
 import t, { type Test } from 'tap'
 import { Refusal } from '../src/errors.ts'
+import { createAfterwards } from '../src/send-message/afterwards.ts'
 import { createKnownChats } from '../src/send-message/known-chats.ts'
 import { createMeters } from '../src/send-message/meters.ts'
 import { claimMedia, type Promotion, promoteMedia } from '../src/send-message/promote-media.ts'
-import { releaseLater } from '../src/send-message/release-later.ts'
 import { sendMessage } from '../src/send-message/send-message.ts'
 import { keepSweeping, sweepOnce } from '../src/send-message/sweep-media.ts'
 import { undoPromotion } from '../src/send-message/undo-promotion.ts'
@@ -35,18 +35,28 @@ async function failCommits(test: Test): Promise<void> {
   })
 }
 
+t.test('an admission that is cut off is repeated', async (t) => {
+  const [alice, bob] = await two()
+  const id = alice.uploads('image')
+  await feature.failCommand(t, ['find'], { closeConnection: true }, 1)
+
+  t.equal(await codeOf(sendMessage(deps, draft(alice, bob, of(id)))), 'OK')
+})
+
 t.test('no admission: nothing is recorded, and nothing moved', async (t) => {
   const [alice, bob] = await two()
   const id = alice.uploads('image')
+  const asked = storage.requests.length
 
-  await feature.failCommand(t, ['find'], { closeConnection: true }, 1)
-  const cut = await codeOf(sendMessage(deps, draft(alice, bob, of(id))))
+  await feature.failCommand(t, ['find'], { closeConnection: true })
+  // Half a second of it is the admission's.
+  const cut = await codeOf(sendMessage(deps, draft(alice, bob, of(id), 6_500)))
   await feature.failCommand(t, ['find'], { errorCode: 9999 }, 1)
   const defect = await codeOf(sendMessage(deps, draft(alice, bob, of(id))))
 
   t.strictSame([cut, defect], ['DATABASE_UNAVAILABLE', 'INTERNAL_ERROR'])
   t.equal(await recordOf(db, id), null)
-  t.strictSame(storage.requests, [])
+  t.equal(storage.requests.length, asked)
 })
 
 t.test('a claim of which nothing is known is released, and may be made again', async (t) => {
@@ -144,30 +154,71 @@ t.test('a first try that has finished since the admission is found by its key', 
   t.strictSame(repeat.message._id, (await first).message._id)
 })
 
-t.test('an undo whose records cannot be changed touches nothing: the sweeper goes on', async (t) => {
+/** With the service's own way to go on after an answer. */
+function withAfterwards(test: Test): typeof deps {
+  const afterwards = createAfterwards()
+  test.teardown(() => afterwards.stop())
+  return { ...deps, afterwards: afterwards.add }
+}
+
+t.test('an undo that could not begin touches nothing, and is made once the database answers', async (t) => {
   const [alice, bob] = await two()
   const id = alice.uploads('image')
   const promotion = await promotedAndKilled(alice, bob, id)
-  await feature.failCommand(t, ['update'], { errorCode: 9999 }, 1)
+  await feature.failCommand(t, ['update'], { errorCode: 9999 })
 
-  await undoPromotion(deps, promotion)
+  await undoPromotion(withAfterwards(t), promotion)
   const place = whereIs(storage, id)
   const state = (await recordOf(db, id))?.state
-  await letTimePass(db, id)
-  await sweepOnce(deps)
+  await feature.mendCommands()
+  await eventually(async () => (await recordOf(db, id))?.state === 'undone')
+  const again = await codeOf(sendMessage(deps, draft(alice, bob, of(id))))
 
   t.strictSame([place, state], ['messages', 'promoting'])
+  t.equal(again, 'OK')
+})
+
+t.test('an undo that began unheard is known for the request’s own', async (t) => {
+  const [alice, bob] = await two()
+  const id = alice.uploads('image')
+  const promotion = await promotedAndKilled(alice, bob, id)
+  await feature.failCommand(t, ['update'], { writeConcernError: { code: 64, errmsg: 'late' } }, 1)
+
+  await undoPromotion(withAfterwards(t), promotion)
+  await eventually(async () => (await recordOf(db, id))?.state === 'undone')
+
   t.equal(whereIs(storage, id), 'temp')
 })
 
-t.test('an undo that could not be recorded is swept', async (t) => {
+t.test('an undo that could not be recorded is recorded once the database answers', async (t) => {
   const [alice, bob] = await two()
   const id = alice.uploads('image')
   const promotion = await promotedAndKilled(alice, bob, id)
   const { until, open } = latch()
   storage.faults.on(undoOf(id), { kind: 'hold', until, when: 'before' }, { times: 1 })
   const begun = storage.nextRequest(undoOf(id))
-  const undo = undoPromotion(deps, promotion)
+  const undo = undoPromotion(withAfterwards(t), promotion)
+  await begun
+  await feature.failCommand(t, ['update'], { errorCode: 9999 })
+  open()
+  await undo
+  const state = (await recordOf(db, id))?.state
+  await feature.mendCommands()
+  await eventually(async () => (await recordOf(db, id))?.state === 'undone')
+  const again = await codeOf(sendMessage(deps, draft(alice, bob, of(id))))
+
+  t.equal(state, 'undoing')
+  t.equal(again, 'OK')
+})
+
+t.test('an undo that nobody recorded is swept', async (t) => {
+  const [alice, bob] = await two()
+  const id = alice.uploads('image')
+  const promotion = await promotedAndKilled(alice, bob, id)
+  const { until, open } = latch()
+  storage.faults.on(undoOf(id), { kind: 'hold', until, when: 'before' }, { times: 1 })
+  const begun = storage.nextRequest(undoOf(id))
+  const undo = undoPromotion({ ...deps, afterwards() {} }, promotion)
   await begun
   await feature.failCommand(t, ['update'], { errorCode: 9999 }, 1)
   open()
@@ -182,40 +233,57 @@ t.test('an undo that could not be recorded is swept', async (t) => {
   t.match(await recordOf(db, id), { state: 'undone', uncertain: 'forward' })
 })
 
-t.test('a lease is ended as soon as the database answers, and at the latest by the stop', async (t) => {
-  const [alice, bob] = await two()
-  const [early, late] = [alice.uploads('image'), alice.uploads('image')]
-  const [first, second] = [
-    await promotedAndKilled(alice, bob, early),
-    await promotedAndKilled(alice, bob, late),
-  ]
-  const isFree = async (id: string): Promise<boolean> =>
-    ((await recordOf(db, id))?.until ?? new Date()) < new Date()
-  const release = releaseLater(deps.records)
-  await feature.failCommand(t, ['update'], { errorCode: 9999 }, 1)
+t.test(
+  'what is written afterwards is tried at once, again until it is done, and at the latest by the stop',
+  async (t) => {
+    const tries: string[] = []
+    const afterwards = createAfterwards()
+    const write = (name: string, failures: number) => async (): Promise<void> => {
+      tries.push(name)
+      if (failures-- > 0) throw new Error('not yet')
+    }
 
-  release.add([early], first.claim)
-  await eventually(() => isFree(early))
-  release.add([late], second.claim)
-  const before = await isFree(late)
-  await release.stop()
+    afterwards.add(write('one', 2))
+    const atOnce = [...tries]
+    afterwards.add(write('two', 0))
+    await eventually(() => tries.length > 2)
+    await afterwards.stop()
 
-  t.notOk(before)
-  t.ok(await isFree(late))
-})
+    t.strictSame(atOnce, ['one'])
+    t.strictSame(tries.slice(1, 3).sort(), ['one', 'two'], 'what has failed goes behind the others')
+    t.equal(tries.filter((name) => name === 'two').length, 1)
+    t.equal(tries.length, 4)
+  },
+)
 
-t.test('a lease that has ended by itself is not ended again', async (t) => {
-  const [alice, bob] = await two()
-  const id = alice.uploads('image')
-  const { claim } = await promotedAndKilled(alice, bob, id)
+t.test('what would come after the lease is not written', async (t) => {
   let now = 0
-  const release = releaseLater(deps.records, () => now)
-  release.add([id], claim)
+  let tries = 0
+  const afterwards = createAfterwards(() => now)
+  afterwards.add(async () => {
+    tries += 1
+    throw new Error('not yet')
+  })
+  await eventually(() => tries === 1)
 
   now = 60_000
-  await release.stop()
+  await afterwards.stop()
 
-  t.ok(((await recordOf(db, id))?.until ?? new Date(0)) > new Date())
+  t.equal(tries, 1)
+})
+
+t.test('a record that cannot be written keeps a sweep from no other', async (t) => {
+  const [alice, bob] = await two()
+  const ids = Array.from({ length: 20 }, () => alice.uploads('image'))
+  for (const id of ids) await promotedAndKilled(alice, bob, id)
+  await letTimePass(db, ...ids)
+  await feature.failCommand(t, ['update'], { errorCode: 9999 }, 16)
+
+  const counts = await sweepOnce(deps)
+  const next = await sweepOnce(deps)
+
+  t.strictSame(counts, { undone: 4, closed: 0, failed: 16 })
+  t.strictSame(next, { undone: 16, closed: 0, failed: 0 })
 })
 
 t.test('a sweep that fails is logged by name, and the next one goes on', async (t) => {

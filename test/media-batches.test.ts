@@ -1,4 +1,5 @@
 import t from 'tap'
+import { deadlineIn } from '../src/lib/deadline.ts'
 import { commandsOf } from './support/commits.ts'
 import { codeOf, draft, startFeature } from './support/feature.ts'
 import { recordOf } from './support/media.ts'
@@ -16,7 +17,7 @@ async function countsOf(work: () => Promise<unknown>): Promise<Record<string, nu
 
 /** A claim of a request's own. */
 function claim(person: Person, token: string, ...ids: string[]): ReturnType<typeof deps.records.claim> {
-  return deps.records.claim(ids, { senderId: person.id, token })
+  return deps.records.claim(ids, { senderId: person.id, token }, deadlineIn(5_000))
 }
 
 t.test('requests with media that arrive together are admitted together', async (t) => {
@@ -93,6 +94,27 @@ t.test(
     t.strictSame(tokens, ['first', 'first', 'first', undefined, 'apart', 'apart'])
   },
 )
+
+t.test('what somebody’s open transaction holds keeps no other claim of its batch', async (t) => {
+  const [alice] = await feature.two()
+  await claim(alice, 'before', 'held')
+  await deps.records.release(['held'], 'before')
+  const session = feature.client.startSession()
+  t.teardown(() => session.endSession())
+  session.startTransaction()
+  await db.collection<{ _id: string }>('media').updateOne({ _id: 'held' }, { $set: { x: 1 } }, { session })
+
+  const [, , held, beside] = await Promise.all([
+    claim(alice, 'x', 'first to leave'),
+    claim(alice, 'y', 'second to leave'),
+    codeOf(claim(alice, 'again', 'held')),
+    claim(alice, 'beside', 'beside what is held'),
+  ])
+
+  // MaxTimeMSExpired.
+  t.equal(held, '50')
+  t.strictSame(beside, { kind: 'claimed', takenOver: new Set() })
+})
 
 t.test('what a sender has back is taken over in a batch, too', async (t) => {
   const [alice] = await feature.two()

@@ -41,8 +41,8 @@ t.test('what another transaction has caused is a conflict', async (t) => {
   const conflicts = [
     ...[112, 24, 239, 246, 251, 11000].map((code) => new MongoServerError({ code })),
     new PrimaryChanged(),
-    new WriteRejected('messages', 0, 11000),
-    new EntryRejected(entry(), new WriteRejected('messages', 0, 11000)),
+    new WriteRejected(0, 11000),
+    new EntryRejected(entry(), new WriteRejected(0, 11000)),
     labelled('TransientTransactionError'),
     labelled('TransientTransactionError', 'RetryableWriteError'),
   ]
@@ -54,8 +54,8 @@ t.test('what another transaction has caused is a conflict', async (t) => {
 })
 
 t.test('what a member, a connection or a limit has caused may have been done', async (t) => {
-  const codes = [6, 7, 50, 64, 89, 91, 189, 262, 9001, 10107, 11600, 11602, 13435, 13436]
-  const sockets = ['EPIPE', 'ECONNRESET', 'ECONNREFUSED', 'ECONNABORTED', 'ETIMEDOUT', 'ERR_STREAM_DESTROYED']
+  const codes = [6, 7, 50, 64, 89, 91, 134, 189, 262, 9001, 10107, 11600, 11602, 13435, 13436]
+  const sockets = ['EPIPE', 'ECONNRESET', 'ETIMEDOUT', 'EHOSTUNREACH', 'ENETDOWN', 'EPROTO']
   const classes = [
     'MongoNetworkError',
     'MongoNetworkTimeoutError',
@@ -63,6 +63,7 @@ t.test('what a member, a connection or a limit has caused may have been done', a
     'MongoPoolClearedError',
     'PoolClearedOnNetworkError',
     'MongoPoolClosedError',
+    'MongoServerClosedError',
     'MongoWaitQueueTimeoutError',
     'MongoWriteConcernError',
     'MongoOperationTimeoutError',
@@ -73,11 +74,14 @@ t.test('what a member, a connection or a limit has caused may have been done', a
   ]
   const unavailable = [
     ...codes.map((code) => new MongoServerError({ code })),
-    ...sockets.map(coded),
+    ...sockets.map((code) => Object.assign(coded(code), { syscall: 'write' })),
+    coded('EPIPE'),
+    coded('ERR_STREAM_DESTROYED'),
     ...classes.map(named),
     labelled('UnknownTransactionCommitResult'),
     labelled('UnknownTransactionCommitResult', 'TransientTransactionError'),
     labelled('RetryableWriteError'),
+    labelled('SystemOverloadedError'),
     AbortSignal.abort().reason,
   ]
 
@@ -98,8 +102,8 @@ t.test('anything else is a defect', async (t) => {
     labelled(),
     labelled('AnotherLabel'),
     Object.assign(new Error(''), { errorLabels: ['TransientTransactionError'] }),
-    new WriteRejected('messages', 0, 50),
-    new EntryRejected(entry(), new WriteRejected('messages', 0, 50)),
+    new WriteRejected(0, 50),
+    new EntryRejected(entry(), new WriteRejected(0, 50)),
     { name: 'MongoNetworkError' },
     'a string',
   ]
@@ -144,7 +148,7 @@ t.test(
 
 t.test('a rejected write is named by its position, and any other failure stays what it is', async (t) => {
   const entries = [entry(), entry()] as const
-  const rejection = new WriteRejected('messages', 1, 121)
+  const rejection = new WriteRejected(1, 121)
   const other = new Error('')
 
   const failure = (cause: unknown): Promise<unknown> =>
@@ -153,8 +157,8 @@ t.test('a rejected write is named by its position, and any other failure stays w
 
   t.ok(named instanceof EntryRejected)
   t.match(named, { entry: entries[1], code: 121, cause: rejection, name: 'EntryRejected' })
-  t.equal((named as Error).message, 'the write at 1 in messages was refused with code 121')
+  t.equal((named as Error).message, 'the write at 1 of a command was refused with code 121')
   t.strictSame(await naming(entries, async () => ({ n: 2, upserted: [] })), { n: 2, upserted: [] })
   t.equal(await failure(other), other)
-  t.match(await failure(new WriteRejected('messages', 2, 121)), { name: 'AssertionError' })
+  t.match(await failure(new WriteRejected(2, 121)), { name: 'AssertionError' })
 })

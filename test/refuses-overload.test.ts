@@ -16,30 +16,51 @@ async function readinessAfter(code: string): Promise<string> {
   return code === 'OVERLOADED' ? await readiness() : 'not looked at'
 }
 
-t.test('what is more than the service takes is refused at once, and texts still flow', async (t) => {
+interface Heard {
+  code: string
+  retryAfter: unknown
+  ready: string
+}
+
+/** As many at once, all refused by a block that is read first: so that none costs more than that. */
+async function crowd(count: number, content: object): Promise<Heard[]> {
   const [alice, bob] = [await service.person(), await service.person()]
   await bob.blocks(alice)
-  const carol = await service.person()
   const url = `/message/send/${bob.id.toHexString()}`
   const headers = { authorization: `Bearer ${alice.token}` }
-  // Refused by the block that admission reads, so that none costs more than that.
-  const payload = { content: 'Look', type: 'image', media: [{ publicId: alice.uploads('image') }] }
+  const media = [{ publicId: alice.uploads('image') }]
+  const payload = 'media' in content ? { ...content, media } : content
 
-  const send = async () => {
+  const send = async (): Promise<Heard> => {
     const response = await service.app.inject({ method: 'POST', url, headers, payload })
     const code = String(response.json<Answer['body']>().code)
     return { code, retryAfter: response.headers['retry-after'], ready: await readinessAfter(code) }
   }
-  const sending = Array.from({ length: 2_600 }, send)
+  return await Promise.all(Array.from({ length: count }, send))
+}
+
+t.test('more media than the service takes is refused at once, and texts still flow', async (t) => {
+  const [bob, carol] = [await service.person(), await service.person()]
+
+  const answering = crowd(2_600, { content: 'Look', type: 'image', media: [] })
   const text = carol.sends(bob, 'Hello')
-  const answers = await Promise.all(sending)
+  const answers = await answering
 
   const overloaded = answers.map(({ code }) => code === 'OVERLOADED')
   t.ok(overloaded.includes(true))
   t.ok(overloaded.indexOf(true) >= 2_048)
   t.ok(answers.filter((_, index) => overloaded[index]).every(({ retryAfter }) => retryAfter === '1'))
-  t.ok(answers.some(({ ready }) => ready === 'OVERLOADED'))
   t.equal((await text).status, 200)
+  t.notOk(
+    answers.some(({ ready }) => ready === 'OVERLOADED'),
+    'a hanging storage takes no instance from its texts',
+  )
+})
+
+t.test('an instance that is full of texts is not ready', async (t) => {
+  const answers = await crowd(6_500, { content: 'Hello', type: 'text' })
+
+  t.ok(answers.some(({ ready }) => ready === 'OVERLOADED'))
   t.equal(await readiness(), 'OK')
 })
 

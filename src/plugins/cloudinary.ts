@@ -1,4 +1,4 @@
-import { type ClientRequest, Agent as HttpAgent } from 'node:http'
+import { type ClientRequest, Agent as HttpAgent, type IncomingMessage } from 'node:http'
 import { Agent as HttpsAgent } from 'node:https'
 import fp from 'fastify-plugin'
 import type { AssetStorage, FindAnswer, RenameAnswer, ResourceType, StoredAsset } from '../asset-storage.ts'
@@ -78,14 +78,18 @@ type SdkAnswer =
 /**
  * One call with an end of its own. The SDK's `timeout` is an idle time-out, which a dripping answer outlives; it gives no
  * handle to its request; and the body of an answer with a status that it does not know is never read. So the request is
- * caught on its way through the agent, and destroyed unless its answer was read to the end: no socket leaks.
+ * caught on its way through the agent, and destroyed unless its answer was read to the end: no socket leaks, and a refusal
+ * costs none.
  */
 async function sendWithin(timeoutMs: number, agent: HttpAgent, call: Call): Promise<SdkAnswer> {
   let request: ClientRequest | undefined
+  let response: IncomingMessage | undefined
   const catching = Object.create(agent, {
     addRequest: {
       value: (outgoing: ClientRequest, ...rest: unknown[]) => {
-        request = outgoing
+        request = outgoing.once('response', (incoming) => {
+          response = incoming
+        })
         return (agent as unknown as { addRequest(...args: unknown[]): void }).addRequest(outgoing, ...rest)
       },
     },
@@ -95,7 +99,7 @@ async function sendWithin(timeoutMs: number, agent: HttpAgent, call: Call): Prom
     asSdkAnswer,
   )
   const inTime = await within(timeoutMs, answer)
-  if (inTime?.kind !== 'ok') request?.destroy()
+  if (!response?.readableEnded) request?.destroy()
   return inTime ?? { kind: 'unanswered' }
 }
 

@@ -1,9 +1,12 @@
 import type { Db } from 'mongodb'
 import { type Batcher, createBatcher } from '../lib/batcher.ts'
+import type { Deadline } from '../lib/deadline.ts'
 import type { Committed } from './commit.ts'
-import { asRefusal } from './database-failure.ts'
+import { asRefusal, databaseFailure } from './database-failure.ts'
 import { bytesOf, type Draft } from './draft.ts'
-import { type Judgement, judgeOne, readFor } from './judge.ts'
+import { judgeOne, readFor, type Verdict } from './judge.ts'
+import { pauseBeforeRepeat, unavailablePauseMs } from './pause.ts'
+import { reservedForCommitMs } from './promote-media.ts'
 
 export interface Admission {
   /**
@@ -22,26 +25,35 @@ const queue = { queueItemsMax: 4_096, queueBytesMax: 512 * 1024 * 1024 }
 
 /** Those that arrive while others are read are read together: a read costs the same for one as for many. */
 export function createAdmission({ db }: { db: Db }): Admission {
-  const batches: Batcher<Draft, Judgement> = createBatcher({
+  const batches: Batcher<Draft, Verdict> = createBatcher({
     run: (drafts) => judgeAll(db, drafts),
     ...runs,
     ...queue,
   })
+  /** Reads change nothing: repeated through an election, for as long as a promotion could follow. */
+  async function verdictOn(draft: Draft, deadline: Deadline): Promise<Verdict> {
+    for (;;) {
+      try {
+        return await batches.add(draft, { bytes: bytesOf(draft), deadline })
+      } catch (error) {
+        if (databaseFailure(error) !== 'unavailable') throw asRefusal(error)
+        await pauseBeforeRepeat(unavailablePauseMs, deadline)
+      }
+    }
+  }
+
   return {
     async admit(draft) {
-      const options = { bytes: bytesOf(draft), deadline: draft.deadline }
-      const verdict = await batches.add(draft, options).catch((error: unknown) => {
-        throw asRefusal(error)
-      })
+      const verdict = await verdictOn(draft, { at: draft.deadline.at - reservedForCommitMs })
       if (verdict.kind === 'failed') throw asRefusal(verdict.cause)
       if (verdict.kind === 'refused') throw verdict.refusal
-      return verdict.kind === 'finished' ? { message: verdict.message, replayed: true } : undefined
+      return verdict.kind === 'replayed' ? { message: verdict.message, replayed: true } : undefined
     },
   }
 }
 
 /** From what a majority has, so that a message that may be rolled back is not answered with. */
-async function judgeAll(db: Db, drafts: readonly Draft[]): Promise<Map<Draft, Judgement>> {
+async function judgeAll(db: Db, drafts: readonly Draft[]): Promise<Map<Draft, Verdict>> {
   const reads = await readFor(db, drafts, { signal: AbortSignal.timeout(readsTimeoutMs) })
   return new Map(drafts.map((draft) => [draft, judgeOne(reads, draft)]))
 }

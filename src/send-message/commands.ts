@@ -17,12 +17,11 @@ export interface CommandOptions {
 export class WriteRejected extends Error {
   override readonly name = 'WriteRejected'
   constructor(
-    readonly collection: string,
     readonly index: number,
     readonly code: number,
   ) {
     // Never the server's own text: that of a duplicate key contains the key.
-    super(`the write at ${index} in ${collection} was refused with code ${code}`)
+    super(`the write at ${index} of a command was refused with code ${code}`)
   }
 }
 
@@ -41,9 +40,15 @@ export async function findAll<T>(
   const command = { ...query, singleBatch: true, batchSize: batchSizeMax }
   const reply = session
     ? await db.command(command, { session, signal })
-    : await db.command({ ...command, readConcern: { level: readConcern } }, { signal })
+    : await db.command({ ...command, readConcern: { level: readConcern }, maxTimeMS }, { signal })
   return reply.cursor.firstBatch
 }
+
+/**
+ * Outside of a transaction, which has an end of its own. Less than anybody waits: an update that waits for a document of
+ * somebody's open transaction would otherwise be carried out when nobody knows of it any more.
+ */
+const maxTimeMS = 2_000
 
 /** Larger than any reply can be: with `singleBatch`, a smaller one would silently cut it. */
 const batchSizeMax = 1_000_000
@@ -52,32 +57,26 @@ const batchSizeMax = 1_000_000
  * Carries out a write; throws `WriteRejected` for the first part that was refused, and what the driver throws when a
  * majority did not acknowledge it.
  */
-export async function write(
-  db: Db,
-  collection: string,
-  command: Document,
-  options: CommandOptions,
-): Promise<WriteResult> {
+export async function write(db: Db, command: Document, options: CommandOptions): Promise<WriteResult> {
   const reply = await send(db, command, options)
   const [error] = reply.writeErrors ?? []
-  if (error) throw new WriteRejected(collection, error.index, error.code)
+  if (error) throw new WriteRejected(error.index, error.code)
   return resultOf(reply)
 }
 
 /** Carries out each update that is not refused, whatever became of the others. */
 export async function updateEach(
   db: Db,
-  collection: string,
-  updates: readonly Document[],
+  command: { update: string; updates: readonly Document[] },
   options: CommandOptions,
 ): Promise<WriteResult> {
-  return resultOf(await send(db, { update: collection, updates, ordered: false }, options))
+  return resultOf(await send(db, { ...command, ordered: false }, options))
 }
 
 function send(db: Db, command: Document, { session, signal }: CommandOptions): Promise<Document> {
   return session
     ? db.command(command, { session, signal })
-    : db.command({ ...command, writeConcern: { w: 'majority' } }, { signal })
+    : db.command({ ...command, writeConcern: { w: 'majority' }, maxTimeMS }, { signal })
 }
 
 function resultOf({ n, upserted = [] }: Document): WriteResult {

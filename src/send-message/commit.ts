@@ -1,4 +1,3 @@
-import { setTimeout as pause } from 'node:timers/promises'
 import type { ClientSession, MongoClient } from 'mongodb'
 import type { MediaItem } from '../../schemas/message.ts'
 import type { MessageDocument } from '../collections.ts'
@@ -8,7 +7,8 @@ import { msLeft } from '../lib/deadline.ts'
 import { asRefusal, databaseFailure } from './database-failure.ts'
 import { bytesOf, type Draft, messageOf } from './draft.ts'
 import { type Entry, EntryRejected, type Outcome } from './entry.ts'
-import { beginTransaction, type TransactionReadConcern } from './session.ts'
+import { pauseBeforeRepeat, unavailablePauseMs } from './pause.ts'
+import { beginTransaction, endSession, type TransactionReadConcern } from './session.ts'
 import { createSuspects } from './suspects.ts'
 import { type TransactionDeps, transactBatch } from './transaction.ts'
 
@@ -72,8 +72,7 @@ const queueItemsMax = 8_192
 const queueBytesMax = 256 * 1024 * 1024
 // One attempt: long enough for a slow disk, short enough that a frozen primary leaves time for a second attempt.
 const attemptTimeoutMs = 2_500
-// Between attempts: an election takes seconds, a conflict milliseconds, or as long as a killed instance's transaction.
-const unavailablePauseMs = 100
+// Between attempts that conflict: milliseconds, or as long as a killed instance's transaction.
 const conflictPauseMs = 10
 const conflictPauseMaxMs = 1_000
 
@@ -110,7 +109,7 @@ export function createCommitter(deps: CommitDeps): Committer {
           : await batches.add(item, options)
         for (let pauseMs = 0; outcome.kind === 'contended'; pauseMs = longer(pauseMs)) {
           // Here, not in the lane: who waits for a document must not keep the others from their turn.
-          if (pauseMs > 0) await pauseBeforeRepeat(pauseMs)
+          if (pauseMs > 0) await pauseBeforeRepeat(pauseMs, draft.deadline)
           outcome = await lane.add(item, options)
           if (outcome.kind === 'contended') suspects.add(draft)
         }
@@ -160,7 +159,7 @@ async function runBatch(
         if (failure === 'conflict') conflicts += 1
         if (failure === 'unavailable') for (const item of pending) item.mayBeStored = true
         if (failure === 'defect') settleDefect(outcomes, items, pending, error)
-        if (conflicts > conflictsMax)
+        if (failure === 'conflict' && conflicts > conflictsMax)
           for (const item of pending.filter(leaving)) outcomes.set(item, { kind: 'contended' })
         pending = pending.filter((item) => !outcomes.has(item) && isWaitedFor(item))
         if (pending.length === 0) break
@@ -171,7 +170,7 @@ async function runBatch(
     return outcomes
   } finally {
     // Not waited for: it may have an open transaction to abort at a member that does not answer.
-    session.endSession().catch(() => {})
+    void endSession(deps.db, session)
   }
 }
 
@@ -225,9 +224,4 @@ function longer(pauseMs: number): number {
 /** Whose deadline has passed got his answer from the batcher: storing it now would only make that answer wrong. */
 function isWaitedFor({ draft }: QueuedEntry): boolean {
   return msLeft(draft.deadline) > 0
-}
-
-/** With jitter, so that instances that met once do not meet again. */
-async function pauseBeforeRepeat(pauseMs: number): Promise<void> {
-  await pause(pauseMs * (0.5 + Math.random()))
 }

@@ -18,9 +18,11 @@ const duplicateKey = 11000
 // WriteConflict, LockTimeout, SnapshotTooOld, SnapshotUnavailable, NoSuchTransaction, duplicate key.
 const conflictCodes = new Set([112, 24, 239, 246, 251, duplicateKey])
 
-// MaxTimeMSExpired, WriteConcernFailed, NetworkTimeout, ShutdownInProgress, PrimarySteppedDown, HostUnreachable and the
-// like: the codes of a deployment in motion.
-const unavailableCodes = new Set([6, 7, 50, 64, 89, 91, 189, 262, 9001, 10107, 11600, 11602, 13435, 13436])
+// MaxTimeMSExpired, WriteConcernFailed, NetworkTimeout, ShutdownInProgress, ReadConcernMajorityNotAvailableYet,
+// PrimarySteppedDown, HostUnreachable and the like: the codes of a deployment in motion.
+const unavailableCodes = new Set([
+  6, 7, 50, 64, 89, 91, 134, 189, 262, 9001, 10107, 11600, 11602, 13435, 13436,
+])
 
 // The driver labels only the first operation that a lost connection fails (157 of 160 in flight had no label), so the
 // class decides.
@@ -31,6 +33,7 @@ const unavailableNames = new Set([
   'MongoPoolClearedError',
   'PoolClearedOnNetworkError',
   'MongoPoolClosedError',
+  'MongoServerClosedError',
   'MongoWaitQueueTimeoutError',
   'MongoWriteConcernError',
   'MongoOperationTimeoutError',
@@ -40,15 +43,19 @@ const unavailableNames = new Set([
   'TimeoutError',
 ])
 
-// A connection that the other side has just closed: what the socket says reaches us as it is, in no class of the driver's.
-const socketCodes = new Set([
-  'EPIPE',
-  'ECONNRESET',
-  'ECONNREFUSED',
-  'ECONNABORTED',
-  'ETIMEDOUT',
-  'ERR_STREAM_DESTROYED',
-])
+// The first that an error has decides.
+const labels: readonly [label: string, failure: DatabaseFailure][] = [
+  ['UnknownTransactionCommitResult', 'unavailable'],
+  ['TransientTransactionError', 'conflict'],
+  ['RetryableWriteError', 'unavailable'],
+  ['SystemOverloadedError', 'unavailable'],
+]
+
+/** What a socket says while a large command is written to it reaches us as it is, in no class of the driver's. */
+function isOfSocket(error: unknown): boolean {
+  const { code, syscall } = error as { code?: unknown; syscall?: unknown }
+  return typeof syscall === 'string' || code === 'EPIPE' || code === 'ERR_STREAM_DESTROYED'
+}
 
 export function databaseFailure(error: unknown): DatabaseFailure {
   const code = (error as { code?: unknown }).code
@@ -56,13 +63,10 @@ export function databaseFailure(error: unknown): DatabaseFailure {
   if (error instanceof PrimaryChanged) return 'conflict'
   if (error instanceof WriteRejected || error instanceof EntryRejected) return 'defect'
   if (typeof code === 'number' && unavailableCodes.has(code)) return 'unavailable'
-  if (typeof code === 'string' && socketCodes.has(code)) return 'unavailable'
+  if (isOfSocket(error)) return 'unavailable'
   if (error instanceof Error && unavailableNames.has(error.name)) return 'unavailable'
-  if (error instanceof MongoError && error.hasErrorLabel('UnknownTransactionCommitResult'))
-    return 'unavailable'
-  if (error instanceof MongoError && error.hasErrorLabel('TransientTransactionError')) return 'conflict'
-  if (error instanceof MongoError && error.hasErrorLabel('RetryableWriteError')) return 'unavailable'
-  return 'defect'
+  const labelled = error instanceof MongoError && labels.find(([label]) => error.hasErrorLabel(label))
+  return labelled ? labelled[1] : 'defect'
 }
 
 /** For what is not repeated: the refusal that the client gets. */

@@ -2,24 +2,27 @@ import type { FastifyPluginAsync } from 'fastify'
 import { Overloaded } from '../errors.ts'
 import { monotonicMs } from '../lib/deadline.ts'
 import { createGate } from '../lib/gate.ts'
+import { within } from '../lib/within.ts'
 import { createAdmission } from './admission.ts'
+import { createAfterwards } from './afterwards.ts'
 import { type Committed, createCommitter } from './commit.ts'
 import { bytesOf, type Draft } from './draft.ts'
 import { createKnownChats } from './known-chats.ts'
 import { createMediaRecords } from './media-records.ts'
 import { createMeters } from './meters.ts'
 import { refuseExcess } from './refuse-excess.ts'
-import { releaseLater } from './release-later.ts'
 import { registerRoute } from './route.ts'
 import { type SendMessageDeps, sendMessage } from './send-message.ts'
 import { keepSweeping } from './sweep-media.ts'
 import { createTurns } from './turns.ts'
 
-// Apart, so that a storage that hangs costs no text its place. The contract: never fewer than 2,048, of the largest, too.
-// More texts, because a refusal that is repeated at once costs half of what a message costs: so many can come before `turns`
-// has seen the first of them answered.
+// Texts and media apart, so that a storage that hangs costs texts no place. The contract: never fewer than 2,048, of the
+// largest, too. More texts, because so many can come before `turns` has seen the first answer.
 const textsInFlight = { itemsMax: 6_144, bytesMax: 96 * 1024 * 1024 }
 const mediaInFlight = { itemsMax: 2_048, bytesMax: 144 * 1024 * 1024 }
+
+// Of the 20 s in which a stopped process must have ended, what the last answers may leave.
+const stopTimeoutMs = 500
 
 /** The feature: wires its steps, registers the route, sweeps, and waits on close for what it holds. */
 const sendMessageFeature: FastifyPluginAsync = async (app) => {
@@ -32,13 +35,13 @@ const sendMessageFeature: FastifyPluginAsync = async (app) => {
   const knownChats = createKnownChats()
   const records = createMediaRecords(db)
   const now = (): Date => new Date()
-  const release = releaseLater(records)
+  const afterwards = createAfterwards()
   const deps: SendMessageDeps = {
     storage: app.storage,
     records,
     clock: monotonicMs,
     onPromotion: meters.onPromotion,
-    releaseLater: release.add,
+    afterwards: afterwards.add,
     ...createAdmission({ db }),
     ...createCommitter({
       client,
@@ -61,13 +64,13 @@ const sendMessageFeature: FastifyPluginAsync = async (app) => {
     }
   }
   registerRoute(app, { turns, refuseExcess: refuseExcess(texts), send: sendIfRoom })
-  app.addReadinessCheck(() => (texts.isFull || media.isFull ? new Overloaded() : undefined))
+  // Not by media: a hanging storage would take every instance from its texts.
+  app.addReadinessCheck(() => (texts.isFull ? new Overloaded() : undefined))
 
   const sweeper = keepSweeping(deps, { onSweep: meters.onSweep, log }, { isStopping: isClosing })
   app.addHook('onClose', async () => {
-    await turns.stop()
-    await sweeper.stop()
-    await release.stop()
+    // What does not end in time is what a killed process leaves: any instance's sweeper goes on with it.
+    await within(stopTimeoutMs, Promise.all([turns.stop(), sweeper.stop(), afterwards.stop()]))
   })
 }
 

@@ -11,6 +11,7 @@ import {
 } from '../errors.ts'
 import { type CommandOptions, findAll } from './commands.ts'
 import type { Draft } from './draft.ts'
+import type { Outcome } from './entry.ts'
 
 /** What was read for some drafts at one moment. Admission and commit judge by the same reads with the same code. */
 export interface Reads {
@@ -22,10 +23,9 @@ export interface Reads {
   readonly finished: ReadonlyMap<string, MessageDocument>
 }
 
-export type Verdict =
-  | { kind: 'admitted' }
-  | { kind: 'refused'; refusal: Refusal }
-  | { kind: 'finished'; message: MessageDocument }
+/** To be stored, or what it comes to without. */
+export type Verdict = { kind: 'admitted' } | Decided
+type Decided = Exclude<Outcome, { kind: 'stored' }>
 
 /**
  * Pairs of people or keys that one branch of an `$or` covers, as `$in × $in`. One branch over all is quadratic where many
@@ -59,9 +59,7 @@ export async function readFor(
 }
 
 /** A draft's own verdict among others': data that no check expects, in one account or device, fails that draft alone. */
-export type Judgement = Verdict | { kind: 'failed'; cause: unknown }
-
-export function judgeOne(reads: Reads, draft: Draft): Judgement {
+export function judgeOne(reads: Reads, draft: Draft): Verdict {
   try {
     return judge(reads, draft)
   } catch (cause) {
@@ -69,7 +67,7 @@ export function judgeOne(reads: Reads, draft: Draft): Judgement {
   }
 }
 
-/** The contract's checks 5 to 8, in its order. */
+/** Account, device, finished repeat, receiver, blocks: in this order. */
 export function judge(reads: Reads, draft: Draft): Verdict {
   const senderStatus = reads.users.get(draft.senderId)
   if (senderStatus === 'suspended') return refused(new AccountSuspended())
@@ -82,10 +80,10 @@ export function judge(reads: Reads, draft: Draft): Verdict {
   const finished = reads.finished.get(nameOf(draft))
   if (finished) return judgeFinished(finished, draft)
 
-  const receiverStatus = reads.users.get(draft.receiverId)
-  if (receiverStatus === undefined || receiverStatus === 'deleted') return refused(new ReceiverNotFound())
-
   const { senderId, receiverId } = draft
+  if (!reads.users.has(receiverId) || reads.users.get(receiverId) === 'deleted')
+    return refused(new ReceiverNotFound())
+
   const { blocks } = reads
   if (blocks.has(`${senderId}:${receiverId}`) || blocks.has(`${receiverId}:${senderId}`)) {
     return refused(new BlockedRelationship())
@@ -94,12 +92,9 @@ export function judge(reads: Reads, draft: Draft): Verdict {
 }
 
 /** A message that has the draft's key: the draft's own earlier try, or another one's. */
-export function judgeFinished(
-  message: MessageDocument,
-  draft: Draft,
-): Exclude<Verdict, { kind: 'admitted' }> {
+export function judgeFinished(message: MessageDocument, draft: Draft): Decided {
   return message.idempotency?.digest === draft.idempotency?.digest
-    ? { kind: 'finished', message }
+    ? { kind: 'replayed', message }
     : refused(new IdempotencyKeyReused())
 }
 
@@ -108,7 +103,7 @@ export function nameOf({ conversationId, senderId, idempotency }: Draft): string
   return idempotency ? `${conversationId.toHexString()}:${senderId}:${idempotency.key}` : ''
 }
 
-function refused(refusal: Refusal): { kind: 'refused'; refusal: Refusal } {
+function refused(refusal: Refusal): Decided {
   return { kind: 'refused', refusal }
 }
 

@@ -1,8 +1,8 @@
 import type { Db, Document, ObjectId } from 'mongodb'
 import type { MediaRecordDocument } from '../collections.ts'
 import { createBatcher } from '../lib/batcher.ts'
-import { deadlineIn } from '../lib/deadline.ts'
-import { findAll, updateEach, WriteRejected, write } from './commands.ts'
+import { type Deadline, msLeft } from '../lib/deadline.ts'
+import { type CommandOptions, findAll, updateEach, WriteRejected, write } from './commands.ts'
 
 export interface Holder {
   senderId: ObjectId
@@ -16,18 +16,18 @@ export type ClaimAnswer =
   | { kind: 'taken'; attached: ReadonlySet<string>; busy: ReadonlySet<string> }
 
 export interface MediaClaims {
-  /** Takes all of the ids for one holder, or none. No asset may be moved before it has answered. */
-  claim(ids: readonly string[], holder: Holder): Promise<ClaimAnswer>
+  /** Takes all of the ids for one holder, or none. No asset may be moved before it has answered, by the deadline at the latest. */
+  claim(ids: readonly string[], holder: Holder, deadline: Deadline): Promise<ClaimAnswer>
 }
 
-/** Longer than any request holds a record: its deadline and the undo's are 18 s together. */
+/** Longer than any request holds a record: its deadline and the undo's are 17.5 s together. */
 export const leaseMs = 60_000
 /** One command on documents by `_id`, some hundred at most. */
 const commandTimeoutMs = 2_500
-// A command under way, and this one.
-const claimTimeoutMs = 2 * commandTimeoutMs
 /** The server's code for a document that an update would replace by something else than a document. */
 const replacedByString = 40228
+/** The server's code for a command that took longer than `maxTimeMS`: it waited for a document in an open transaction. */
+const tookTooLong = 50
 
 // An id has 1 KB at most, and a claim ten.
 const claimBytes = 10 * 1024
@@ -39,6 +39,7 @@ interface Wanted {
   /** Sorted: of two requests that overlap, one wins. */
   readonly ids: readonly string[]
   readonly holder: Holder
+  readonly deadline: Deadline
 }
 
 /**
@@ -52,9 +53,8 @@ export function createMediaClaims(db: Db): MediaClaims {
     ...queue,
   })
   return {
-    async claim(ids, holder) {
-      const wanted = { ids: [...ids].sort(), holder }
-      const deadline = deadlineIn(claimTimeoutMs)
+    async claim(ids, holder, deadline) {
+      const wanted = { ids: [...ids].sort(), holder, deadline }
       const answer = await batches.add(wanted, { bytes: claimBytes, deadline })
       if (answer.kind !== 'contended') return answer
       await giveBack(db, wanted)
@@ -71,11 +71,15 @@ async function claimTogether(
   if (first && others.length === 0) return new Map([[first, await claimAlone(db, first)]])
 
   const owners = wanted.flatMap((each) => each.ids.map(() => each))
-  const { upserted } = await updateEach(db, 'media', wanted.flatMap(claimUpdates), bounded())
+  const command = { update: 'media', updates: wanted.flatMap(claimUpdates) }
+  const answer = await updateEach(db, command, bounded()).catch(asTooLong)
+  // Whoever wants what somebody holds waits for it alone.
+  if (answer === undefined) return new Map(wanted.map((each) => [each, { kind: 'contended' }]))
+  const { upserted } = answer
   // By position: of two in here that want one upload, one has made its record.
   const made = upserted.map(({ index }) => owners[index])
   const rest = wanted.filter((each) => made.filter((owner) => owner === each).length < each.ids.length)
-  const records = rest.length === 0 ? [] : await recordsOf(db, rest)
+  const records = rest.length === 0 ? [] : await recordsOf(db, rest, bounded())
   const answers = new Map<Wanted, ClaimAnswer | { kind: 'contended' }>()
   for (const each of wanted) answers.set(each, claimed([]))
   for (const each of rest) {
@@ -88,10 +92,11 @@ async function claimTogether(
 /** In order, and no further than the first that it cannot have. */
 async function claimAlone(db: Db, wanted: Wanted): Promise<ClaimAnswer> {
   const updates = claimUpdates(wanted)
-  const answer = await write(db, 'media', { update: 'media', updates }, bounded()).catch(asRejection)
+  const options = bounded(wanted.deadline)
+  const answer = await write(db, { update: 'media', updates }, options).catch(asRejection)
   const isRejected = answer instanceof WriteRejected
   if (!isRejected && answer.upserted.length === updates.length) return claimed([])
-  const records = await recordsOf(db, [wanted])
+  const records = await recordsOf(db, [wanted], bounded(wanted.deadline))
   const { token } = wanted.holder
   if (!isRejected) return claimed(records.filter((record) => record.token === token))
   await giveBack(db, wanted)
@@ -133,17 +138,21 @@ function claimOf({ senderId, token }: Holder): Document {
 }
 
 /** What a claim got of what it did not get whole: new records go, taken ones end their lease and are swept. */
-async function giveBack(db: Db, { ids, holder }: Wanted): Promise<void> {
+async function giveBack(db: Db, { ids, holder, deadline }: Wanted): Promise<void> {
   const held = { _id: { $in: ids }, state: 'promoting', token: holder.token }
   const deletes = [{ q: { ...held, takenOver: false }, limit: 0 }]
-  await write(db, 'media', { delete: 'media', deletes }, bounded())
+  await write(db, { delete: 'media', deletes }, bounded(deadline))
   const updates = [{ q: held, u: [{ $set: { until: '$$NOW' } }], multi: true }]
-  await write(db, 'media', { update: 'media', updates }, bounded())
+  await write(db, { update: 'media', updates }, bounded(deadline))
 }
 
-function recordsOf(db: Db, wanted: readonly Wanted[]): Promise<MediaRecordDocument[]> {
+function recordsOf(
+  db: Db,
+  wanted: readonly Wanted[],
+  options: CommandOptions,
+): Promise<MediaRecordDocument[]> {
   const filter = { _id: { $in: wanted.flatMap(({ ids }) => ids) } }
-  return findAll(db, { find: 'media', filter }, bounded())
+  return findAll(db, { find: 'media', filter }, options)
 }
 
 function claimed(held: readonly MediaRecordDocument[]): ClaimAnswer {
@@ -162,7 +171,12 @@ function idsOf(
   return new Set(records.filter(which).map(({ _id }) => _id))
 }
 
-/** For one command on records. */
-export function bounded(): { signal: AbortSignal } {
-  return { signal: AbortSignal.timeout(commandTimeoutMs) }
+function asTooLong(error: unknown): undefined {
+  if ((error as { code?: unknown }).code !== tookTooLong) throw error
+}
+
+/** For one command on records, also within somebody's deadline. */
+export function bounded(deadline?: Deadline): { signal: AbortSignal } {
+  const ms = deadline ? Math.min(commandTimeoutMs, msLeft(deadline)) : commandTimeoutMs
+  return { signal: AbortSignal.timeout(Math.ceil(ms)) }
 }

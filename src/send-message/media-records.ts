@@ -76,7 +76,7 @@ const during = (state?: string): string => (state === 'attached' ? state : 'undo
 const after = (state?: string): string => (state === 'attached' ? state : 'undone')
 
 export function createMediaRecords(db: Db): MediaRecords {
-  const update = (updates: Document[]) => write(db, 'media', { update: 'media', updates }, bounded())
+  const update = (updates: Document[]) => write(db, { update: 'media', updates }, bounded())
   const find = (filter: Document, more: { sort?: Document; limit?: number } = {}) =>
     findAll<MediaRecordDocument>(db, { find: 'media', filter, ...more }, bounded())
 
@@ -141,7 +141,7 @@ export function createMediaRecords(db: Db): MediaRecords {
       } else if (state === 'attached') {
         await update([{ q: held, u: [{ $unset: ['until', 'uncertain', 'lateTypes', 'failures'] }] }])
       } else {
-        await write(db, 'media', { delete: 'media', deletes: [{ q: held, limit: 1 }] }, bounded())
+        await write(db, { delete: 'media', deletes: [{ q: held, limit: 1 }] }, bounded())
       }
     },
   }

@@ -4,6 +4,7 @@ import type { MediaItem, MessageType } from '../../schemas/message.ts'
 import type { AssetStorage, FindAnswer, ResourceType, StoredAsset } from '../asset-storage.ts'
 import { MediaAlreadyUsed, MediaPromotionFailed, type Refusal, RequestInProgress } from '../errors.ts'
 import { type Deadline, deadlineIn, msLeft } from '../lib/deadline.ts'
+import type { Afterwards } from './afterwards.ts'
 import { asRefusal } from './database-failure.ts'
 import type { Draft } from './draft.ts'
 import { leaseMs } from './media-claims.ts'
@@ -16,8 +17,8 @@ export interface PromotionDeps {
   records: MediaRecords
   /** Monotonic milliseconds. */
   clock(): number
-  /** Ends a claim's lease in the background, as soon as the database answers. */
-  releaseLater(ids: readonly string[], claim: string): void
+  /** For what could not be written to the records: repeated in the background, until the database answers. */
+  afterwards: Afterwards['add']
   onPromotion(outcome: 'promoted' | 'failed' | 'undone' | 'undo_failed'): void
 }
 
@@ -37,8 +38,8 @@ export interface Promotion {
   readonly lease: Deadline
 }
 
-// Of a request's 15 s the commit needs 5 for its attempts, and a little goes to the checks before.
-const reservedForCommitMs = 6_000
+// Of a request's 14.5 s the commit needs 5 for its attempts, and a little goes to the checks before.
+export const reservedForCommitMs = 6_000
 // A rename takes well under a second; what is not answered by then leaves time to look what became of it.
 const renameTimeoutMs = 5_000
 const findTimeoutMs = 3_500
@@ -53,15 +54,15 @@ const likelyTypes: Record<MessageType, readonly ResourceType[]> = {
 
 /** The record before the first rename. Gives the claim, or the refusal for what somebody else has. */
 export async function claimMedia(
-  { records, clock, releaseLater }: PromotionDeps,
+  { records, clock, afterwards }: PromotionDeps,
   draft: Draft,
 ): Promise<Claim | Refusal> {
   const token = randomUUID()
   const lease = deadlineIn(leaseMs, clock)
   const holder = { senderId: ObjectId.createFromHexString(draft.senderId), token }
-  const answer = await records.claim(draft.mediaIds, holder).catch((error: unknown) => {
+  const answer = await records.claim(draft.mediaIds, holder, draft.deadline).catch((error: unknown) => {
     // The records may have been made all the same.
-    releaseLater(draft.mediaIds, token)
+    afterwards(() => records.release(draft.mediaIds, token))
     throw asRefusal(error)
   })
   if (answer.kind === 'claimed') return { token, takenOver: answer.takenOver, lease }
@@ -80,9 +81,7 @@ export async function claimMedia(
 export async function promoteMedia(deps: PromotionDeps, draft: Draft, claim: Claim): Promise<Promotion> {
   const end = { at: draft.deadline.at - reservedForCommitMs }
   const types = likelyTypes[draft.type]
-  const items = await Promise.all(
-    draft.mediaIds.map((id) => promoteOne({ ...deps, claim, end }, id, types, claim.takenOver.has(id))),
-  )
+  const items = await Promise.all(draft.mediaIds.map((id) => promoteOne({ ...deps, claim, end }, id, types)))
   for (const { asset } of items) deps.onPromotion(asset ? 'promoted' : 'failed')
 
   const media = items.flatMap(({ asset }) => (asset ? [mediaItemOf(asset)] : []))
@@ -104,12 +103,8 @@ interface Attempt extends PromotionDeps {
 
 type Item = Moved & { readonly asset?: StoredAsset }
 
-async function promoteOne(
-  deps: Attempt,
-  id: string,
-  types: readonly ResourceType[],
-  takenOver: boolean,
-): Promise<Item> {
+async function promoteOne(deps: Attempt, id: string, types: readonly ResourceType[]): Promise<Item> {
+  const takenOver = deps.claim.takenOver.has(id)
   if (takenOver) {
     const before = await findPromotedBefore(deps, id, types)
     // What the former holder has left may be anywhere: every type is undone should this request fail.

@@ -21,6 +21,13 @@ import type { Turns } from './turns.ts'
 // The contract gives 8 s, and 18 with media, of which an undo may take 3: half a second is left for what is between.
 const deadlineMs = { text: 7_500, media: 14_500 }
 
+declare module 'fastify' {
+  interface FastifyRequest {
+    /** Milliseconds for which the send call's request may have been there before its body was read. */
+    waitedMs: number
+  }
+}
+
 export interface RouteDeps {
   /** Before anything else is done for a request. */
   refuseExcess: RefuseExcess
@@ -33,25 +40,35 @@ export function registerRoute(app: FastifyInstance, { refuseExcess, turns, send 
   for (const schema of [MediaReference, SendMessageBody, MediaItem, Message, SendMessageResponse])
     app.addSchema(schema)
 
+  app.decorateRequest('waitedMs', 0)
   app.withTypeProvider<TypeBoxTypeProvider>().post(
     '/message/send/:userId',
     {
       schema: routeSchema,
-      onRequest: [(_request, _reply, done) => refuseExcess(done), app.authenticate, app.requireJson],
+      onRequest: [
+        (_request, _reply, done) => refuseExcess(done),
+        app.authenticate,
+        app.requireJson,
+        (request, reply, done) => {
+          // For its turn, for room, or for token keys: its body may have been there all the time.
+          request.waitedMs = turns.waitedMs(request.raw.socket) + reply.elapsedTime
+          done()
+        },
+      ],
       onResponse: (request, _reply, done) => {
         turns.queue(request.raw.socket)
         done()
       },
       config: { metrics: 'send', rateLimit: {} },
     },
-    async ({ params, headers, body, sender, raw }, reply) => {
+    async ({ params, headers, body, sender, waitedMs }, reply) => {
       const wholeMs = body.media?.length ? deadlineMs.media : deadlineMs.text
       const draft = draftOf({
         ...body,
         sender,
         receiverId: params.userId,
         key: headers['idempotency-key'],
-        deadline: deadlineIn(wholeMs - turns.waitedMs(raw.socket)),
+        deadline: deadlineIn(wholeMs - waitedMs),
       })
       const { message, replayed } = await send(draft)
       if (replayed) reply.header('Idempotent-Replayed', 'true')

@@ -44,7 +44,8 @@ async function commitPromoted(deps: SendMessageDeps, draft: Draft, promotion: Pr
     return await deps.commit(draft, promotion)
   } catch (error) {
     // Unknown: the message may be stored with this media. The next holder reads which.
-    if (error instanceof DatabaseUnavailable) deps.releaseLater(draft.mediaIds, promotion.claim)
+    if (error instanceof DatabaseUnavailable)
+      deps.afterwards(() => deps.records.release(draft.mediaIds, promotion.claim))
     else await undoPromotion(deps, promotion)
     throw error
   }

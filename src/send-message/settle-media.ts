@@ -54,7 +54,7 @@ export async function settleMedia(
         },
     multi: true,
   }))
-  const { n } = await naming(withMedia, () => write(db, 'media', { update: 'media', updates }, options))
+  const { n } = await naming(withMedia, () => write(db, { update: 'media', updates }, options))
   const expected = withMedia.reduce((sum, { draft }) => sum + draft.mediaIds.length, 0)
   // Read as ours in this snapshot: another count can only be a defect, and must not commit.
   if (n !== expected) throw new Error(`${n} of ${expected} media records could be settled`)

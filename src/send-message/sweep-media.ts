@@ -19,7 +19,7 @@ export interface SweepCounts {
 
 // So many records a page, and so many calls at once: a sweep must not take the storage from the requests.
 const recordsMax = 100
-const concurrencyMax = 4
+const concurrencyMax = 16
 // Shorter than the lease that each record is taken with, so that no call outlives it.
 const recordTimeoutMs = 8_000
 
@@ -52,19 +52,24 @@ export async function sweepOnce(
 ): Promise<SweepCounts> {
   const counts: SweepCounts = { undone: 0, closed: 0, failed: 0 }
   let due: MediaRecordDocument[]
+  let stuck: number
   do {
     due = await deps.records.findDue(recordsMax)
+    stuck = 0
     const next = due.values()
     const work = async (): Promise<void> => {
       for (const record of next) {
         if (isStopping()) return
-        const result = await sweepRecord(deps, record)
-        if (result !== 'taken-by-another') counts[result] += 1
+        const result = await sweepRecord(deps, record).catch(() => 'stuck' as const)
+        if (result === 'stuck') stuck += 1
+        else if (result !== 'taken-by-another') counts[result] += 1
       }
     }
     await Promise.all(Array.from({ length: concurrencyMax }, work))
-    // Each is due later now, so that this ends; what many have left must not wait for one interval a page.
-  } while (due.length === recordsMax && !isStopping())
+    // A record that cannot be written keeps nobody from the others.
+    counts.failed += stuck
+    // Each but those is due later now, so that this ends; what many have left must not wait for one interval a page.
+  } while (due.length === recordsMax && stuck < recordsMax && !isStopping())
   return counts
 }
 

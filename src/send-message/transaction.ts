@@ -4,7 +4,7 @@ import { RequestInProgress } from '../errors.ts'
 import { type CommandOptions, findAll, write } from './commands.ts'
 import type { Draft } from './draft.ts'
 import { type Entry, naming, type Outcome } from './entry.ts'
-import { type Judgement, judgeFinished, judgeOne, nameOf, type Reads, readFor } from './judge.ts'
+import { judgeFinished, judgeOne, nameOf, type Reads, readFor } from './judge.ts'
 import type { KnownChats } from './known-chats.ts'
 import { commitTransaction } from './session.ts'
 import { type Claims, readClaims, settleMedia } from './settle-media.ts'
@@ -60,8 +60,7 @@ export async function transactBatch(
 
   knownChats.add(draftsOf(newChats).map(({ conversationId }) => conversationId))
   for (const entry of leaders) outcomes.set(entry, { kind: 'stored', message: entry.message })
-  for (const [entry, leader] of followers)
-    outcomes.set(entry, outcomeOf(judgeFinished(leader.message, entry.draft)))
+  for (const [entry, leader] of followers) outcomes.set(entry, judgeFinished(leader.message, entry.draft))
   return outcomes
 }
 
@@ -97,13 +96,9 @@ function judgeBatch(
 
 /** An outcome that needs no write, or `undefined` for what is to be written. */
 function judgeEntry(entry: Entry, reads: Reads, claims: Claims): Outcome | undefined {
-  const judgement = judgeOne(reads, entry.draft)
-  if (judgement.kind !== 'admitted') return outcomeOf(judgement)
+  const verdict = judgeOne(reads, entry.draft)
+  if (verdict.kind !== 'admitted') return verdict
   return claims.areHeldBy(entry) ? undefined : { kind: 'refused', refusal: new RequestInProgress() }
-}
-
-function outcomeOf(judgement: Exclude<Judgement, { kind: 'admitted' }>): Outcome {
-  return judgement.kind === 'finished' ? { kind: 'replayed', message: judgement.message } : judgement
 }
 
 async function readOwn(db: Db, entries: readonly Entry[], options: CommandOptions): Promise<Set<string>> {
@@ -123,12 +118,12 @@ async function ensureChats(db: Db, entries: readonly Entry[], options: CommandOp
     const onInsert = { type: 'private', participants: draft.participants, createdAt, updatedAt }
     return { q: { _id: draft.conversationId }, u: { $setOnInsert: onInsert }, upsert: true }
   })
-  await write(db, 'conversations', { update: 'conversations', updates }, options)
+  await write(db, { update: 'conversations', updates }, options)
 }
 
 async function insertMessages(db: Db, entries: readonly Entry[], options: CommandOptions): Promise<void> {
   const documents = entries.map(({ message }) => message)
-  await naming(entries, () => write(db, 'messages', { insert: 'messages', documents }, options))
+  await naming(entries, () => write(db, { insert: 'messages', documents }, options))
 }
 
 function draftsOf(entries: readonly Entry[]): Draft[] {

@@ -12,7 +12,7 @@ export interface Moved extends UndoItem {
   readonly types: readonly ResourceType[]
 }
 
-// The contract: 18 s with the undo, of which 15 are the request's own. The calls get two of the three seconds, so that
+// The contract: 18 s with the undo, of which 14.5 are the request's own. The calls get two of the three seconds, so that
 // their outcome can still be recorded.
 const undoTimeoutMs = 3_000
 const moveBackTimeoutMs = 2_000
@@ -28,26 +28,21 @@ export async function undoPromotion(
   deps: PromotionDeps,
   { claim, moved, lease }: { claim: string; moved: readonly Moved[]; lease: Deadline },
 ): Promise<void> {
-  await within(undoTimeoutMs, undoHeld(deps, claim, moved, lease))
-}
-
-async function undoHeld(
-  deps: PromotionDeps,
-  held: string,
-  moved: readonly Moved[],
-  lease: Deadline,
-): Promise<void> {
-  if (msLeft(lease, deps.clock) === 0) return
   const next = randomUUID()
-  const end = deadlineIn(moveBackTimeoutMs, deps.clock)
-  try {
-    const ids = new Set(await deps.records.beginUndo(moved, { held, next }))
+  // With the same token, so that a try that was carried out unheard is known for one's own.
+  const undo = async (): Promise<void> => {
+    if (msLeft(lease, deps.clock) === 0) return
+    const end = deadlineIn(moveBackTimeoutMs, deps.clock)
+    const ids = new Set(await deps.records.beginUndo(moved, { held: claim, next }))
     await Promise.all(moved.filter(({ id }) => ids.has(id)).map((item) => undoOne(deps, item, next, end)))
-  } catch {
-    // The lease ends by itself, and the sweeper goes on from what the record says.
   }
+  await within(
+    undoTimeoutMs,
+    undo().catch(() => deps.afterwards(undo)),
+  )
 }
 
+/** Rejects with nothing: what was moved is moved, and what could not be recorded is recorded afterwards. */
 async function undoOne(
   deps: PromotionDeps,
   { id, types }: Moved,
@@ -56,8 +51,11 @@ async function undoOne(
 ): Promise<void> {
   const result = await moveBack(deps, id, types, end)
   deps.onPromotion(result === 'moved' || result === 'nothing' ? 'undone' : 'undo_failed')
-  if (result === 'refused') await deps.records.postponeUndo({ _id: id }, token)
-  else await deps.records.finishUndo(id, token, result === 'unanswered' ? 'back' : undefined)
+  const record = (): Promise<void> =>
+    result === 'refused'
+      ? deps.records.postponeUndo({ _id: id }, token)
+      : deps.records.finishUndo(id, token, result === 'unanswered' ? 'back' : undefined)
+  await record().catch(() => deps.afterwards(record))
 }
 
 type StorageDeps = Pick<PromotionDeps, 'storage' | 'clock'>

@@ -77,7 +77,7 @@ export async function startFeature(
     records,
     clock: monotonicMs,
     onPromotion() {},
-    releaseLater: (ids, claim) => void records.release(ids, claim).catch(() => {}),
+    afterwards: (write) => void write().catch(() => {}),
     ...createAdmission({ db }),
     ...createCommitter(commitDeps),
   }

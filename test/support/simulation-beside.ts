@@ -1,5 +1,6 @@
 import { type Db, ObjectId } from 'mongodb'
 import type { MediaRecordDocument } from '../../src/collections.ts'
+import { deadlineIn } from '../../src/lib/deadline.ts'
 import type { Entry } from '../../src/send-message/entry.ts'
 import { createMediaRecords, type MediaRecords } from '../../src/send-message/media-records.ts'
 import { readClaims, settleMedia } from '../../src/send-message/settle-media.ts'
@@ -65,7 +66,7 @@ function claim(some: readonly string[], senderId: ObjectId, token: string): Step
   return {
     name: `claim ${some} for ${senders.indexOf(senderId)}`,
     async on({ records }) {
-      const answer = await records.claim(some, { senderId, token })
+      const answer = await records.claim(some, { senderId, token }, deadlineIn(5_000))
       return Object.entries(answer).map(([name, value]) => [
         name,
         value instanceof Set ? [...value].sort() : value,

@@ -1,13 +1,13 @@
 import { DatabaseUnavailable, InternalError } from '../../src/errors.ts'
 import { msLeft } from '../../src/lib/deadline.ts'
 import { createAdmission } from '../../src/send-message/admission.ts'
+import { createAfterwards } from '../../src/send-message/afterwards.ts'
 import type { Committed } from '../../src/send-message/commit.ts'
 import { type Draft, messageOf } from '../../src/send-message/draft.ts'
 import type { Entry, Outcome } from '../../src/send-message/entry.ts'
 import { createKnownChats } from '../../src/send-message/known-chats.ts'
 import { leaseMs } from '../../src/send-message/media-claims.ts'
 import { createMediaRecords } from '../../src/send-message/media-records.ts'
-import { releaseLater } from '../../src/send-message/release-later.ts'
 import type { SendMessageDeps } from '../../src/send-message/send-message.ts'
 import { sweepOnce } from '../../src/send-message/sweep-media.ts'
 import { transactBatch } from '../../src/send-message/transaction.ts'
@@ -58,19 +58,14 @@ export function startInstance(parts: Parts, name: string): RunningInstance {
     records,
     clock,
     onPromotion() {},
-    releaseLater: (ids, claim) => {
+    afterwards: (write) => {
       // The service's runs for ever; one that ends with its work does the same, with fewer events.
-      const release = releaseLater(
-        {
-          async release(...what) {
-            await records.release(...what)
-            void release.stop()
-          },
-        },
-        clock,
-      )
-      release.add(ids, claim)
-      timeline.wake(base, 2 * leaseMs, () => void release.stop())
+      const afterwards = createAfterwards(clock)
+      afterwards.add(async () => {
+        await write()
+        timeline.wake(base, 0, () => void afterwards.stop())
+      })
+      timeline.wake(base, 2 * leaseMs, () => void afterwards.stop())
     },
     ...createAdmission({ db }),
     commit: (draft, promoted) => commit(parts, base, draft, promoted),
