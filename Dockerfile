@@ -1,4 +1,4 @@
-# One place for the version: every stage runs on it. The Node that the tests run on, too, beside Node 20.
+# The one place for Node's version, which every stage runs on. CI runs the tests on its major version, and on Node 20.
 ARG NODE_IMAGE=node:24.21-bookworm-slim
 
 # --- Everything that is needed to build, and only here.
@@ -29,14 +29,15 @@ COPY --from=dependencies /app/node_modules ./node_modules
 COPY --from=build /build/dist ./dist
 COPY package.json LICENSE ./
 
-# HOST: inside of a container loopback is reached by nobody. What is published is the operator's decision.
+# HOST: with its default, 127.0.0.1, nobody outside of the container could reach the service. Which ports are published is the
+# operator's decision.
 ENV NODE_ENV=production HOST=0.0.0.0 PORT=3000
 EXPOSE 3000
-# Of the base image, without rights.
+# The base image has this user, who has no special rights.
 USER node
 # The service's own stop: what has arrived is answered, within 20 s. Give it 25 before it is killed.
 STOPSIGNAL SIGTERM
-# Live, not ready: an engine that restarts what is not ready would restart everything whenever the database is away.
+# Live, not ready: an engine that restarts what is not ready would restart every instance whenever the database is away.
 HEALTHCHECK --interval=10s --timeout=3s --start-period=30s --retries=3 \
   CMD ["node", "-e", "fetch('http://127.0.0.1:' + (process.env.PORT || 3000) + '/health/live', { signal: AbortSignal.timeout(2000) }).then(({ ok }) => process.exit(ok ? 0 : 1), () => process.exit(1))"]
 # As `npm start`, without npm between the signal and the service.

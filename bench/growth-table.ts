@@ -1,6 +1,6 @@
 import type { GrowthMeasurement, GrowthPlace, GrowthReport } from './growth.ts'
 import type { Measurement } from './measure.ts'
-import { type Bar, bar, median } from './statistics.ts'
+import { type Goal, goal, median } from './statistics.ts'
 import { markdownOf } from './table.ts'
 
 const headings = [
@@ -18,7 +18,7 @@ const headings = [
   'checkpoint ms',
 ]
 
-// The bar of "does not grow": what the same row differs by from run to run is a third of it.
+// The goal is "does not grow": what the same row differs by from run to run is a third of it.
 const flatMax = 1.25
 
 interface Series {
@@ -34,14 +34,14 @@ export function growthTableOf(report: GrowthReport): string {
   return markdownOf(headings, lines)
 }
 
-export function growthBarsOf(report: GrowthReport): Bar[] {
+export function growthGoalsOf(report: GrowthReport): Goal[] {
   return seriesOf(report).flatMap(({ by, places }) =>
     names(report).flatMap((name) =>
       places.slice(1).map((place) => {
         const [from, to] = [places[0] ?? place, place].map((each) => each[by].toLocaleString('en-US'))
         const beside = ceilingRatio(place, places).toFixed(3)
         const title = `${name}, ${from} → ${to} ${by}, CPU ×, ceiling × ${beside}`
-        return bar(title, ratio(place, name, places), 'at most', flatMax)
+        return goal(title, ratio(place, name, places), 'at most', flatMax)
       }),
     ),
   )

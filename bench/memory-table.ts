@@ -1,5 +1,5 @@
 import type { MemoryReport, MemorySample } from './memory.ts'
-import { type Bar, bar, median, slope } from './statistics.ts'
+import { type Goal, goal, median, slope } from './statistics.ts'
 import { markdownOf } from './table.ts'
 
 const headings = ['', 'second minute MB', 'last minute MB', 'ratio', 'peak MB', 'slope KB/min']
@@ -22,10 +22,10 @@ export function memoryTableOf(report: MemoryReport): string {
   return markdownOf(headings, lines)
 }
 
-export function memoryBarsOf(report: MemoryReport): Bar[] {
+export function memoryGoalsOf(report: MemoryReport): Goal[] {
   return measures.map(({ name, of }) => {
     const { second, last } = summaryOf(report, of)
-    return bar(`${name}, last minute × the second`, last / second, 'at most', flatMax)
+    return goal(`${name}, last minute × the second`, last / second, 'at most', flatMax)
   })
 }
 

@@ -1,17 +1,17 @@
 import type { RowsReport } from './compare.ts'
 import type { GrowthReport } from './growth.ts'
-import { growthBarsOf, growthTableOf } from './growth-table.ts'
+import { growthGoalsOf, growthTableOf } from './growth-table.ts'
 import type { MemoryReport } from './memory.ts'
-import { memoryBarsOf, memoryTableOf } from './memory-table.ts'
-import { barsOf, tableOf } from './table.ts'
+import { memoryGoalsOf, memoryTableOf } from './memory-table.ts'
+import { goalsOf, tableOf } from './table.ts'
 
 /** What a run has found, as it is kept in JSON. */
 export type Report = RowsReport | GrowthReport | MemoryReport
 
-/** The conditions, a table, and which bars are met. */
+/** The conditions, a table, and which goals are met. */
 export function textOf(report: Report): string {
-  const { table, bars } = partsOf(report)
-  return `\n${conditionsOf(report)}\n\n${table}\n\n${bars.map(({ line }) => line).join('\n')}\n`
+  const { table, goals } = partsOf(report)
+  return `\n${conditionsOf(report)}\n\n${table}\n\n${goals.map(({ line }) => line).join('\n')}\n`
 }
 
 export function conditionsOf(report: Report): string {
@@ -36,10 +36,10 @@ export function conditionsOf(report: Report): string {
 function partsOf(report: Report) {
   switch (report.kind) {
     case 'rows':
-      return { table: tableOf(report.rows), bars: barsOf(report.rows) }
+      return { table: tableOf(report.rows), goals: goalsOf(report.rows) }
     case 'growth':
-      return { table: growthTableOf(report), bars: growthBarsOf(report) }
+      return { table: growthTableOf(report), goals: growthGoalsOf(report) }
     case 'memory':
-      return { table: memoryTableOf(report), bars: memoryBarsOf(report) }
+      return { table: memoryTableOf(report), goals: memoryGoalsOf(report) }
   }
 }

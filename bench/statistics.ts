@@ -20,12 +20,12 @@ export function slope(points: readonly (readonly [x: number, y: number])[]): num
   return mean(([x, y]) => (x - meanX) * (y - meanY)) / mean(([x]) => (x - meanX) ** 2)
 }
 
-export interface Bar {
+export interface Goal {
   met: boolean
   line: string
 }
 
-export function bar(name: string, value: number, rule: 'at least' | 'at most', bound: number): Bar {
+export function goal(name: string, value: number, rule: 'at least' | 'at most', bound: number): Goal {
   const met = rule === 'at least' ? value >= bound : value <= bound
   return { met, line: `${met ? 'met   ' : 'missed'} ${name}: ${value.toFixed(3)} (${rule} ${bound})` }
 }

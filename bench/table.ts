@@ -1,6 +1,6 @@
 import type { Measurement } from './measure.ts'
 import type { Row } from './rows.ts'
-import { type Bar, bar, median, spread } from './statistics.ts'
+import { type Goal, goal, median, spread } from './statistics.ts'
 
 /** A row's measurements, one for each round, in order. */
 export interface MeasuredRow extends Row {
@@ -53,22 +53,22 @@ export function markdownOf(headings: string[], lines: string[][]): string {
   return rows.map((cells) => `| ${cells.join(' | ')} |`).join('\n')
 }
 
-/** The bars that the quick rows decide; a bar without its rows is left out. */
-export function barsOf(results: Results): Bar[] {
+/** What the quick rows must reach; a goal without its rows is left out. */
+export function goalsOf(results: Results): Goal[] {
   const speed = (a: string, b: string) => ratio(results, a, b)
   const cpu = (a: string, b: string) => ratio(results, a, b, ({ nodeUs, mongodUs }) => nodeUs + mongodUs)
   const p99 = (a: string, b: string) => ratio(results, a, b, ({ p99Ms }) => p99Ms)
   const p50 = (a: string, b: string) => ratio(results, a, b, ({ p50Ms }) => p50Ms)
   const repeated = median(named(results, '2 processes, 256, one chat').map((each) => each.repeated))
   return [
-    bar('256 connections, × one at a time', speed('service, 256', 'one at a time, 256'), 'at least', 13),
-    bar('256 connections, of the ceiling', speed('service, 256', 'ceiling, 256'), 'at least', 0.3),
-    bar('64 connections, of the ceiling', speed('service, 64', 'ceiling, 64'), 'at least', 0.18),
-    bar('256 connections, CPU × the ceiling', cpu('service, 256', 'ceiling, 256'), 'at most', 4),
-    bar('one chat, × random pairs', speed('service, 256, one chat', 'service, 256'), 'at least', 0.95),
-    bar('one chat, p99 × random pairs', p99('service, 256, one chat', 'service, 256'), 'at most', 1),
-    bar('1 connection, p50 × one at a time', p50('service, 1', 'one at a time, 1'), 'at most', 1.1),
-    bar('2 processes in one chat, repeated', repeated, 'at most', 0.01),
+    goal('256 connections, × one at a time', speed('service, 256', 'one at a time, 256'), 'at least', 13),
+    goal('256 connections, of the ceiling', speed('service, 256', 'ceiling, 256'), 'at least', 0.3),
+    goal('64 connections, of the ceiling', speed('service, 64', 'ceiling, 64'), 'at least', 0.18),
+    goal('256 connections, CPU × the ceiling', cpu('service, 256', 'ceiling, 256'), 'at most', 4),
+    goal('one chat, × random pairs', speed('service, 256, one chat', 'service, 256'), 'at least', 0.95),
+    goal('one chat, p99 × random pairs', p99('service, 256, one chat', 'service, 256'), 'at most', 1),
+    goal('1 connection, p50 × one at a time', p50('service, 1', 'one at a time, 1'), 'at most', 1.1),
+    goal('2 processes in one chat, repeated', repeated, 'at most', 0.01),
   ].filter(({ line }) => !line.includes('NaN'))
 }
 

@@ -41,9 +41,9 @@ export interface Follower {
 
 interface Place {
   _id: string
-  /** Counts what was kept. Whoever has read an older one keeps nothing, so that of two only one goes on from here. */
+  /** Counts what was kept. Whoever has read an older value can keep nothing, so that of two only one goes on from here. */
   step: number
-  /** Everything older was handed over. What was of the rest is remembered, for when the token is of no use. */
+  /** Everything older was handed over. Of what is newer the ids are remembered, for when the token is of no use. */
   lookBackTo: Date
   token?: ResumeToken
 }
@@ -53,14 +53,15 @@ interface Batch {
   token?: ResumeToken
 }
 
-// With 100 in a transaction 10,000 messages a second were handed over on two cores, with one in each 160. A message has up to
-// 60 KB, and so many are in memory at a time.
+// With 100 in a transaction 10,000 messages a second were handed over on two cores, with one in a transaction 160. A message has
+// up to 60 KB, and this many are in memory at a time.
 export const batchMax = 100
 
-// An `_id` has the time at which the service took the message, at most 18 s before it is stored; the rest is for its clocks.
+// An `_id` has the time at which the service took the message, at most 18 s before it is stored. All the rest is for instances
+// whose clocks differ.
 const overlapMs = 600_000
 
-// So long a second follower may take to go on for one that has died. One try in 5 s is no burden to an ailing database.
+// How long a second follower may take to go on for one that has died. One try in 5 s is no burden to an ailing database.
 const longestPauseMs = 5_000
 const firstPauseMs = 100
 
@@ -95,7 +96,7 @@ async function findPlace({ name, own, since }: Follower, session: ClientSession)
   return place
 }
 
-/** From the token on; without one that is of use, what was sent since `lookBackTo`, and the stream from before that look. */
+/** From the token on. If it is of no use: first what was sent since `lookBackTo`, then the stream from before that look. */
 async function* batchesFrom(follower: Follower, session: ClientSession, place: Place): AsyncGenerator<Batch> {
   try {
     if (place.token) yield* stream(follower, { startAfter: place.token })
@@ -111,7 +112,7 @@ async function* batchesFrom(follower: Follower, session: ClientSession, place: P
   yield* stream(follower, { startAtOperationTime })
 }
 
-/** All that has gathered while the batch before was handled; `watch()` would give one event at a time. */
+/** Each time all that has gathered while the last batch was handled; `watch()` would give one event at a time. */
 async function* stream({ messages, stopping }: Follower, start: object): AsyncGenerator<Batch> {
   const events = messages.aggregate<ChangeStreamInsertDocument<Message>>(
     [{ $changeStream: start }, { $match: { operationType: 'insert' } }],

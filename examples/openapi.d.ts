@@ -30,7 +30,7 @@ export interface paths {
         };
         /**
          * Whether the service can take requests now
-         * @description It can when the database answers, there is room for more requests, and no stop has begun.
+         * @description It can if the database answers, there is room for more requests, and it is not stopping.
          */
         get: operations["getReadiness"];
         put?: never;
@@ -72,12 +72,12 @@ export interface components {
             /** @description For people; may change. */
             message: string;
         };
-        /** @description The one shape of every answer that is not 200. */
+        /** @description The shape of every answer other than 200. */
         Refusal: {
             /** @constant */
             success: false;
             /**
-             * @description What happened, for programs: it does not change.
+             * @description What happened, for programs: a code never changes its meaning.
              * @enum {string}
              */
             code: "INVALID_USER_ID" | "INVALID_JSON" | "INVALID_BODY" | "INVALID_IDEMPOTENCY_KEY" | "MESSAGE_TO_SELF" | "RECEIVER_NOT_FOUND" | "BLOCKED_RELATIONSHIP" | "INVALID_MEDIA_REFERENCE" | "MEDIA_ALREADY_USED" | "MALFORMED_REQUEST" | "TOKEN_MISSING" | "TOKEN_INVALID" | "TOKEN_EXPIRED" | "ACCOUNT_SUSPENDED" | "ACCOUNT_INACTIVE" | "DEVICE_NOT_TRUSTED" | "ROUTE_NOT_FOUND" | "METHOD_NOT_ALLOWED" | "REQUEST_TIMEOUT" | "REQUEST_IN_PROGRESS" | "BODY_TOO_LARGE" | "UNSUPPORTED_MEDIA_TYPE" | "EXPECTATION_FAILED" | "IDEMPOTENCY_KEY_REUSED" | "RATE_LIMITED" | "HEADERS_TOO_LARGE" | "MEDIA_PROMOTION_FAILED" | "INTERNAL_ERROR" | "OVERLOADED" | "DATABASE_UNAVAILABLE" | "TOKEN_KEYS_UNAVAILABLE" | "SHUTTING_DOWN";
@@ -85,7 +85,7 @@ export interface components {
             message: string;
             /** @description With `INVALID_BODY`, `INVALID_MEDIA_REFERENCE`, `MEDIA_ALREADY_USED` and `MEDIA_PROMOTION_FAILED`: what is wrong, field by field. */
             errors?: components["schemas"]["Fault"][];
-            /** @description Name it when you ask for help; also in `X-Request-Id`. */
+            /** @description Quote it when you ask for help. It is also in the `X-Request-Id` header. */
             requestId: string;
             /**
              * Format: date-time
@@ -101,7 +101,7 @@ export interface components {
         /** @description An asset that the sender has uploaded to temporary storage at Cloudinary. */
         MediaReference: {
             /**
-             * @description The public id of your own temporary upload: `temp/user_<your user id in lower case>/…`, compared exactly. No empty, '.' or `..` path segment, no control character, no lone surrogate, none of `\ % ? # & + < >`, no white space at either end; else `INVALID_MEDIA_REFERENCE`. Each can be used by one message only.
+             * @description The public id of a temporary upload of your own: `temp/user_<your user id in lower case>/…`, compared exactly. It must not have an empty, '.' or `..` path segment, a control character, a lone surrogate, any of `\ % ? # & + < >`, or white space at either end; otherwise the answer is `INVALID_MEDIA_REFERENCE`. Each upload can be used by one message only.
              * @example temp/user_6543a1b2c3d4e5f6a7b8c9d0/holiday
              */
             publicId: string;
@@ -110,16 +110,16 @@ export interface components {
         SendMessageBody: {
             /**
              * Format: unicode-text
-             * @description 1 to 4096 Unicode code points, of which at least one is no white space. Stored as sent: not trimmed, not normalised, not escaped. U+0000 and lone surrogates are refused. Required also when there is media.
+             * @description 1 to 4096 Unicode code points, at least one of them not white space. Stored as sent: not trimmed, not normalised, not escaped. U+0000 and lone surrogates are refused. Required even when there is media.
              * @example Hello there
              */
             content: string;
             /**
-             * @description What the message is shown as. Any type may carry media, and none must.
+             * @description How the message is to be shown. Any type may carry media; none has to.
              * @enum {string}
              */
             type: "text" | "image" | "video" | "file";
-            /** @description At most 10 uploads, each once. The order is kept. */
+            /** @description At most 10 uploads, none of them twice. Their order is kept. */
             media?: components["schemas"]["MediaReference"][];
         };
         /** @description An asset in permanent storage, attached to a message. */
@@ -129,7 +129,7 @@ export interface components {
              * @description Where the asset can be read (`secure_url` at Cloudinary).
              */
             url: string;
-            /** @description The id that the asset has after its promotion, under `messages/`. The temporary id that was sent is dead by then. */
+            /** @description The id that the asset has after its promotion, under `messages/`. The temporary id that was sent no longer works. */
             publicId: string;
             /** @description Cloudinary's `asset_id`, which survives the promotion. */
             assetId: string;
@@ -138,29 +138,29 @@ export interface components {
              * @enum {string}
              */
             type: "image" | "video" | "file";
-            /** @description Pixels; `null` where the asset has none. */
+            /** @description In pixels; `null` if the asset has none. */
             height: number | null;
-            /** @description Pixels; `null` where the asset has none. */
+            /** @description In pixels; `null` if the asset has none. */
             width: number | null;
             /** @description Size in bytes. */
             bytes: number;
         };
         /** @description A stored message. */
         Message: {
-            /** @description The private chat of the two: the same for both, for ever. */
+            /** @description The private chat of sender and receiver. It is the same in both directions, and never changes. */
             conversationId: string;
             /** @description A MongoDB ObjectId: 24 hexadecimal digits, in lower case. */
             senderId: string;
             /**
-             * @description What the message is shown as. Any type may carry media, and none must.
+             * @description How the message is to be shown. Any type may carry media; none has to.
              * @enum {string}
              */
             type: "text" | "image" | "video" | "file";
             /** @description As it was sent, byte for byte. */
             content: string;
-            /** @description In the order that was sent; `[]` when none was. */
+            /** @description In the order in which they were sent; `[]` if there were none. */
             media: components["schemas"]["MediaItem"][];
-            /** @description Ids of the users it was delivered to. */
+            /** @description Ids of the users to whom it was delivered. */
             deliveredTo: string[];
             /** @description Ids of the users who have seen it. */
             seenBy: string[];
@@ -212,10 +212,10 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description The process runs. */
+            /** @description The process is running. */
             200: {
                 headers: {
-                    /** @description Made by the service, and in its logs; one that a client sends is ignored. */
+                    /** @description Made by the service for each request, and in its logs; an id that a client sends is ignored. */
                     "X-Request-Id"?: string;
                     [name: string]: unknown;
                 };
@@ -223,10 +223,10 @@ export interface operations {
                     "application/json": components["schemas"]["Health"];
                 };
             };
-            /** @description `MALFORMED_REQUEST`: This is no acceptable HTTP request. The connection is closed. */
+            /** @description `MALFORMED_REQUEST`: This is not a valid HTTP request. The connection is closed. */
             400: {
                 headers: {
-                    /** @description Made by the service, and in its logs; one that a client sends is ignored. */
+                    /** @description Made by the service for each request, and in its logs; an id that a client sends is ignored. */
                     "X-Request-Id"?: string;
                     [name: string]: unknown;
                 };
@@ -234,10 +234,10 @@ export interface operations {
                     "application/json": components["schemas"]["Refusal"];
                 };
             };
-            /** @description `METHOD_NOT_ALLOWED`: The path takes other methods, which `Allow` names. */
+            /** @description `METHOD_NOT_ALLOWED`: The path does not take this method; `Allow` names those that it takes. */
             405: {
                 headers: {
-                    /** @description Made by the service, and in its logs; one that a client sends is ignored. */
+                    /** @description Made by the service for each request, and in its logs; an id that a client sends is ignored. */
                     "X-Request-Id"?: string;
                     /** @description The methods that the path takes. */
                     Allow?: string;
@@ -247,10 +247,10 @@ export interface operations {
                     "application/json": components["schemas"]["Refusal"];
                 };
             };
-            /** @description `REQUEST_TIMEOUT`: The request did not arrive whole in time. The connection is closed. */
+            /** @description `REQUEST_TIMEOUT`: The whole request did not arrive in time. The connection is closed. */
             408: {
                 headers: {
-                    /** @description Made by the service, and in its logs; one that a client sends is ignored. */
+                    /** @description Made by the service for each request, and in its logs; an id that a client sends is ignored. */
                     "X-Request-Id"?: string;
                     [name: string]: unknown;
                 };
@@ -261,7 +261,7 @@ export interface operations {
             /** @description `EXPECTATION_FAILED`: The request has an `Expect` other than `100-continue`. The connection is closed. */
             417: {
                 headers: {
-                    /** @description Made by the service, and in its logs; one that a client sends is ignored. */
+                    /** @description Made by the service for each request, and in its logs; an id that a client sends is ignored. */
                     "X-Request-Id"?: string;
                     [name: string]: unknown;
                 };
@@ -269,10 +269,10 @@ export interface operations {
                     "application/json": components["schemas"]["Refusal"];
                 };
             };
-            /** @description `HEADERS_TOO_LARGE`: The headers have over 16 KiB. The connection is closed. */
+            /** @description `HEADERS_TOO_LARGE`: The headers are larger than 16 KiB. The connection is closed. */
             431: {
                 headers: {
-                    /** @description Made by the service, and in its logs; one that a client sends is ignored. */
+                    /** @description Made by the service for each request, and in its logs; an id that a client sends is ignored. */
                     "X-Request-Id"?: string;
                     [name: string]: unknown;
                 };
@@ -283,7 +283,7 @@ export interface operations {
             /** @description `INTERNAL_ERROR`: The service has a defect. */
             500: {
                 headers: {
-                    /** @description Made by the service, and in its logs; one that a client sends is ignored. */
+                    /** @description Made by the service for each request, and in its logs; an id that a client sends is ignored. */
                     "X-Request-Id"?: string;
                     [name: string]: unknown;
                 };
@@ -294,7 +294,7 @@ export interface operations {
             /** @description `SHUTTING_DOWN`: This instance is stopping. */
             503: {
                 headers: {
-                    /** @description Made by the service, and in its logs; one that a client sends is ignored. */
+                    /** @description Made by the service for each request, and in its logs; an id that a client sends is ignored. */
                     "X-Request-Id"?: string;
                     /** @description Seconds to wait before a repeat. */
                     "Retry-After"?: number;
@@ -318,7 +318,7 @@ export interface operations {
             /** @description The service can take requests. */
             200: {
                 headers: {
-                    /** @description Made by the service, and in its logs; one that a client sends is ignored. */
+                    /** @description Made by the service for each request, and in its logs; an id that a client sends is ignored. */
                     "X-Request-Id"?: string;
                     [name: string]: unknown;
                 };
@@ -326,10 +326,10 @@ export interface operations {
                     "application/json": components["schemas"]["Health"];
                 };
             };
-            /** @description `MALFORMED_REQUEST`: This is no acceptable HTTP request. The connection is closed. */
+            /** @description `MALFORMED_REQUEST`: This is not a valid HTTP request. The connection is closed. */
             400: {
                 headers: {
-                    /** @description Made by the service, and in its logs; one that a client sends is ignored. */
+                    /** @description Made by the service for each request, and in its logs; an id that a client sends is ignored. */
                     "X-Request-Id"?: string;
                     [name: string]: unknown;
                 };
@@ -337,10 +337,10 @@ export interface operations {
                     "application/json": components["schemas"]["Refusal"];
                 };
             };
-            /** @description `METHOD_NOT_ALLOWED`: The path takes other methods, which `Allow` names. */
+            /** @description `METHOD_NOT_ALLOWED`: The path does not take this method; `Allow` names those that it takes. */
             405: {
                 headers: {
-                    /** @description Made by the service, and in its logs; one that a client sends is ignored. */
+                    /** @description Made by the service for each request, and in its logs; an id that a client sends is ignored. */
                     "X-Request-Id"?: string;
                     /** @description The methods that the path takes. */
                     Allow?: string;
@@ -350,10 +350,10 @@ export interface operations {
                     "application/json": components["schemas"]["Refusal"];
                 };
             };
-            /** @description `REQUEST_TIMEOUT`: The request did not arrive whole in time. The connection is closed. */
+            /** @description `REQUEST_TIMEOUT`: The whole request did not arrive in time. The connection is closed. */
             408: {
                 headers: {
-                    /** @description Made by the service, and in its logs; one that a client sends is ignored. */
+                    /** @description Made by the service for each request, and in its logs; an id that a client sends is ignored. */
                     "X-Request-Id"?: string;
                     [name: string]: unknown;
                 };
@@ -364,7 +364,7 @@ export interface operations {
             /** @description `EXPECTATION_FAILED`: The request has an `Expect` other than `100-continue`. The connection is closed. */
             417: {
                 headers: {
-                    /** @description Made by the service, and in its logs; one that a client sends is ignored. */
+                    /** @description Made by the service for each request, and in its logs; an id that a client sends is ignored. */
                     "X-Request-Id"?: string;
                     [name: string]: unknown;
                 };
@@ -372,10 +372,10 @@ export interface operations {
                     "application/json": components["schemas"]["Refusal"];
                 };
             };
-            /** @description `HEADERS_TOO_LARGE`: The headers have over 16 KiB. The connection is closed. */
+            /** @description `HEADERS_TOO_LARGE`: The headers are larger than 16 KiB. The connection is closed. */
             431: {
                 headers: {
-                    /** @description Made by the service, and in its logs; one that a client sends is ignored. */
+                    /** @description Made by the service for each request, and in its logs; an id that a client sends is ignored. */
                     "X-Request-Id"?: string;
                     [name: string]: unknown;
                 };
@@ -386,7 +386,7 @@ export interface operations {
             /** @description `INTERNAL_ERROR`: The service has a defect. */
             500: {
                 headers: {
-                    /** @description Made by the service, and in its logs; one that a client sends is ignored. */
+                    /** @description Made by the service for each request, and in its logs; an id that a client sends is ignored. */
                     "X-Request-Id"?: string;
                     [name: string]: unknown;
                 };
@@ -397,11 +397,11 @@ export interface operations {
             /**
              * @description - `SHUTTING_DOWN`: This instance is stopping.
              *     - `DATABASE_UNAVAILABLE`: The database does not answer.
-             *     - `OVERLOADED`: More is waiting than the service takes.
+             *     - `OVERLOADED`: More requests are waiting than the service takes.
              */
             503: {
                 headers: {
-                    /** @description Made by the service, and in its logs; one that a client sends is ignored. */
+                    /** @description Made by the service for each request, and in its logs; an id that a client sends is ignored. */
                     "X-Request-Id"?: string;
                     /** @description Seconds to wait before a repeat. */
                     "Retry-After"?: number;
@@ -441,15 +441,15 @@ export interface operations {
             /** @description The message is stored: a majority of the database's members have it. */
             200: {
                 headers: {
-                    /** @description Made by the service, and in its logs; one that a client sends is ignored. */
+                    /** @description Made by the service for each request, and in its logs; an id that a client sends is ignored. */
                     "X-Request-Id"?: string;
-                    /** @description Only where the message was stored by an earlier request with the same `Idempotency-Key`. */
+                    /** @description Only if an earlier request with the same `Idempotency-Key` has stored the message. */
                     "Idempotent-Replayed"?: "true";
-                    /** @description How many requests the sender has in one window, at this instance. Absent only where the service runs without a limit. */
+                    /** @description How many requests the sender may make in one window, at this instance. Absent only if the service runs without a limit. */
                     "X-RateLimit-Limit"?: number;
-                    /** @description How many of them are left. Absent only where the service runs without a limit. */
+                    /** @description How many of them are left. Absent only if the service runs without a limit. */
                     "X-RateLimit-Remaining"?: number;
-                    /** @description Seconds until the window ends. Absent only where the service runs without a limit. */
+                    /** @description Seconds until the window ends. Absent only if the service runs without a limit. */
                     "X-RateLimit-Reset"?: number;
                     [name: string]: unknown;
                 };
@@ -458,36 +458,37 @@ export interface operations {
                 };
             };
             /**
-             * @description - `INVALID_USER_ID`: The path's `userId` is no MongoDB ObjectId.
-             *     - `INVALID_JSON`: The body is empty, is no JSON, is not UTF-8,
+             * @description - `INVALID_USER_ID`: The path's `userId` is not a MongoDB
+             *       ObjectId.
+             *     - `INVALID_JSON`: The body is empty, is not JSON, is not UTF-8,
              *       begins with a byte order mark, or has a `__proto__` or
              *       `constructor.prototype` key.
-             *     - `INVALID_BODY`: The body breaks its schema; `errors` names the
-             *       fields.
-             *     - `INVALID_IDEMPOTENCY_KEY`: The header breaks its rule, or was
-             *       sent more than once.
-             *     - `MESSAGE_TO_SELF`: Sender and receiver are one.
+             *     - `INVALID_BODY`: The body does not match its schema; `errors`
+             *       lists the fields at fault.
+             *     - `INVALID_IDEMPOTENCY_KEY`: The header is not 1 to 255 visible
+             *       ASCII characters, or was sent more than once.
+             *     - `MESSAGE_TO_SELF`: Sender and receiver are the same user.
              *     - `RECEIVER_NOT_FOUND`: There is no such account, or it was
              *       deleted.
-             *     - `BLOCKED_RELATIONSHIP`: Either has blocked the other; the answer
-             *       does not tell which.
+             *     - `BLOCKED_RELATIONSHIP`: One of the two has blocked the other;
+             *       the answer does not tell which.
              *     - `INVALID_MEDIA_REFERENCE`: A `publicId` is not that of a
-             *       temporary upload of your own; `errors` names each.
-             *     - `MEDIA_ALREADY_USED`: A `publicId` belongs to another message,
-             *       which may be the first try of this one, sent without a key;
-             *       `errors` names each.
-             *     - `MALFORMED_REQUEST`: This is no acceptable HTTP request. The
+             *       temporary upload of your own; `errors` lists each such item.
+             *     - `MEDIA_ALREADY_USED`: A `publicId` belongs to a stored message,
+             *       perhaps to this one, if an earlier try without a key has stored
+             *       it; `errors` lists each such item.
+             *     - `MALFORMED_REQUEST`: This is not a valid HTTP request. The
              *       connection is closed.
              */
             400: {
                 headers: {
-                    /** @description Made by the service, and in its logs; one that a client sends is ignored. */
+                    /** @description Made by the service for each request, and in its logs; an id that a client sends is ignored. */
                     "X-Request-Id"?: string;
-                    /** @description How many requests the sender has in one window, at this instance. Absent where an earlier check refused the request, or the service runs without a limit. */
+                    /** @description How many requests the sender may make in one window, at this instance. Absent if an earlier check refused the request, or if the service runs without a limit. */
                     "X-RateLimit-Limit"?: number;
-                    /** @description How many of them are left. Absent where an earlier check refused the request, or the service runs without a limit. */
+                    /** @description How many of them are left. Absent if an earlier check refused the request, or if the service runs without a limit. */
                     "X-RateLimit-Remaining"?: number;
-                    /** @description Seconds until the window ends. Absent where an earlier check refused the request, or the service runs without a limit. */
+                    /** @description Seconds until the window ends. Absent if an earlier check refused the request, or if the service runs without a limit. */
                     "X-RateLimit-Reset"?: number;
                     [name: string]: unknown;
                 };
@@ -496,10 +497,10 @@ export interface operations {
                 };
             };
             /**
-             * @description - `TOKEN_MISSING`: There is no `Authorization` header, or it has
-             *       another scheme than `Bearer`.
-             *     - `TOKEN_INVALID`: Signature, algorithm, issuer, audience, or a
-             *       claim of the token is wrong.
+             * @description - `TOKEN_MISSING`: There is no `Authorization` header, or its
+             *       scheme is not `Bearer`.
+             *     - `TOKEN_INVALID`: The token's signature, algorithm, issuer,
+             *       audience or another claim is wrong.
              *     - `TOKEN_EXPIRED`: The token has expired: repeat with a new one.
              *     - `ACCOUNT_SUSPENDED`: The sender's account is suspended.
              *     - `ACCOUNT_INACTIVE`: The sender's account does not exist, or is
@@ -509,15 +510,15 @@ export interface operations {
              */
             401: {
                 headers: {
-                    /** @description Made by the service, and in its logs; one that a client sends is ignored. */
+                    /** @description Made by the service for each request, and in its logs; an id that a client sends is ignored. */
                     "X-Request-Id"?: string;
                     /** @description A `Bearer` challenge (RFC 6750). */
                     "WWW-Authenticate"?: string;
-                    /** @description How many requests the sender has in one window, at this instance. Absent where an earlier check refused the request, or the service runs without a limit. */
+                    /** @description How many requests the sender may make in one window, at this instance. Absent if an earlier check refused the request, or if the service runs without a limit. */
                     "X-RateLimit-Limit"?: number;
-                    /** @description How many of them are left. Absent where an earlier check refused the request, or the service runs without a limit. */
+                    /** @description How many of them are left. Absent if an earlier check refused the request, or if the service runs without a limit. */
                     "X-RateLimit-Remaining"?: number;
-                    /** @description Seconds until the window ends. Absent where an earlier check refused the request, or the service runs without a limit. */
+                    /** @description Seconds until the window ends. Absent if an earlier check refused the request, or if the service runs without a limit. */
                     "X-RateLimit-Reset"?: number;
                     [name: string]: unknown;
                 };
@@ -525,10 +526,10 @@ export interface operations {
                     "application/json": components["schemas"]["Refusal"];
                 };
             };
-            /** @description `ROUTE_NOT_FOUND`: There is nothing at this path; a trailing slash makes another path. */
+            /** @description `ROUTE_NOT_FOUND`: There is nothing at this path; the same path with a trailing slash is another one. */
             404: {
                 headers: {
-                    /** @description Made by the service, and in its logs; one that a client sends is ignored. */
+                    /** @description Made by the service for each request, and in its logs; an id that a client sends is ignored. */
                     "X-Request-Id"?: string;
                     [name: string]: unknown;
                 };
@@ -536,10 +537,10 @@ export interface operations {
                     "application/json": components["schemas"]["Refusal"];
                 };
             };
-            /** @description `METHOD_NOT_ALLOWED`: The path takes other methods, which `Allow` names. */
+            /** @description `METHOD_NOT_ALLOWED`: The path does not take this method; `Allow` names those that it takes. */
             405: {
                 headers: {
-                    /** @description Made by the service, and in its logs; one that a client sends is ignored. */
+                    /** @description Made by the service for each request, and in its logs; an id that a client sends is ignored. */
                     "X-Request-Id"?: string;
                     /** @description The methods that the path takes. */
                     Allow?: string;
@@ -549,10 +550,10 @@ export interface operations {
                     "application/json": components["schemas"]["Refusal"];
                 };
             };
-            /** @description `REQUEST_TIMEOUT`: The request did not arrive whole in time. The connection is closed; repeat on another. */
+            /** @description `REQUEST_TIMEOUT`: The whole request did not arrive in time. The connection is closed; repeat on a new one. */
             408: {
                 headers: {
-                    /** @description Made by the service, and in its logs; one that a client sends is ignored. */
+                    /** @description Made by the service for each request, and in its logs; an id that a client sends is ignored. */
                     "X-Request-Id"?: string;
                     [name: string]: unknown;
                 };
@@ -560,18 +561,18 @@ export interface operations {
                     "application/json": components["schemas"]["Refusal"];
                 };
             };
-            /** @description `REQUEST_IN_PROGRESS`: The same media, or the same key with media, is being sent right now. Repeat after `Retry-After`: for some seconds, or for up to two minutes where an instance was killed or the storage was out of reach. */
+            /** @description `REQUEST_IN_PROGRESS`: The same message or upload is being sent right now. Repeat after `Retry-After`. It usually ends within seconds; after a killed instance or a storage outage it can take two minutes. */
             409: {
                 headers: {
-                    /** @description Made by the service, and in its logs; one that a client sends is ignored. */
+                    /** @description Made by the service for each request, and in its logs; an id that a client sends is ignored. */
                     "X-Request-Id"?: string;
                     /** @description Seconds to wait before a repeat. */
                     "Retry-After"?: number;
-                    /** @description How many requests the sender has in one window, at this instance. Absent only where the service runs without a limit. */
+                    /** @description How many requests the sender may make in one window, at this instance. Absent only if the service runs without a limit. */
                     "X-RateLimit-Limit"?: number;
-                    /** @description How many of them are left. Absent only where the service runs without a limit. */
+                    /** @description How many of them are left. Absent only if the service runs without a limit. */
                     "X-RateLimit-Remaining"?: number;
-                    /** @description Seconds until the window ends. Absent only where the service runs without a limit. */
+                    /** @description Seconds until the window ends. Absent only if the service runs without a limit. */
                     "X-RateLimit-Reset"?: number;
                     [name: string]: unknown;
                 };
@@ -579,10 +580,10 @@ export interface operations {
                     "application/json": components["schemas"]["Refusal"];
                 };
             };
-            /** @description `BODY_TOO_LARGE`: The body has over 64 KiB. */
+            /** @description `BODY_TOO_LARGE`: The body is larger than 64 KiB. */
             413: {
                 headers: {
-                    /** @description Made by the service, and in its logs; one that a client sends is ignored. */
+                    /** @description Made by the service for each request, and in its logs; an id that a client sends is ignored. */
                     "X-Request-Id"?: string;
                     [name: string]: unknown;
                 };
@@ -590,10 +591,10 @@ export interface operations {
                     "application/json": components["schemas"]["Refusal"];
                 };
             };
-            /** @description `UNSUPPORTED_MEDIA_TYPE`: The body is not `application/json` (of its parameters only `charset=utf-8` is taken), or has a `Content-Encoding`. */
+            /** @description `UNSUPPORTED_MEDIA_TYPE`: The media type is not `application/json`, or has a parameter other than `charset=utf-8`, or there is a `Content-Encoding`. */
             415: {
                 headers: {
-                    /** @description Made by the service, and in its logs; one that a client sends is ignored. */
+                    /** @description Made by the service for each request, and in its logs; an id that a client sends is ignored. */
                     "X-Request-Id"?: string;
                     [name: string]: unknown;
                 };
@@ -604,7 +605,7 @@ export interface operations {
             /** @description `EXPECTATION_FAILED`: The request has an `Expect` other than `100-continue`. The connection is closed. */
             417: {
                 headers: {
-                    /** @description Made by the service, and in its logs; one that a client sends is ignored. */
+                    /** @description Made by the service for each request, and in its logs; an id that a client sends is ignored. */
                     "X-Request-Id"?: string;
                     [name: string]: unknown;
                 };
@@ -615,13 +616,13 @@ export interface operations {
             /** @description `IDEMPOTENCY_KEY_REUSED`: The key belongs to a stored message with another body: another message needs a key of its own. */
             422: {
                 headers: {
-                    /** @description Made by the service, and in its logs; one that a client sends is ignored. */
+                    /** @description Made by the service for each request, and in its logs; an id that a client sends is ignored. */
                     "X-Request-Id"?: string;
-                    /** @description How many requests the sender has in one window, at this instance. Absent only where the service runs without a limit. */
+                    /** @description How many requests the sender may make in one window, at this instance. Absent only if the service runs without a limit. */
                     "X-RateLimit-Limit"?: number;
-                    /** @description How many of them are left. Absent only where the service runs without a limit. */
+                    /** @description How many of them are left. Absent only if the service runs without a limit. */
                     "X-RateLimit-Remaining"?: number;
-                    /** @description Seconds until the window ends. Absent only where the service runs without a limit. */
+                    /** @description Seconds until the window ends. Absent only if the service runs without a limit. */
                     "X-RateLimit-Reset"?: number;
                     [name: string]: unknown;
                 };
@@ -632,15 +633,15 @@ export interface operations {
             /** @description `RATE_LIMITED`: The sender has made too many requests. Nothing is stored; repeat after `Retry-After`. */
             429: {
                 headers: {
-                    /** @description Made by the service, and in its logs; one that a client sends is ignored. */
+                    /** @description Made by the service for each request, and in its logs; an id that a client sends is ignored. */
                     "X-Request-Id"?: string;
                     /** @description Seconds to wait before a repeat. */
                     "Retry-After"?: number;
-                    /** @description How many requests the sender has in one window, at this instance. Absent only where the service runs without a limit. */
+                    /** @description How many requests the sender may make in one window, at this instance. Absent only if the service runs without a limit. */
                     "X-RateLimit-Limit"?: number;
-                    /** @description How many of them are left. Absent only where the service runs without a limit. */
+                    /** @description How many of them are left. Absent only if the service runs without a limit. */
                     "X-RateLimit-Remaining"?: number;
-                    /** @description Seconds until the window ends. Absent only where the service runs without a limit. */
+                    /** @description Seconds until the window ends. Absent only if the service runs without a limit. */
                     "X-RateLimit-Reset"?: number;
                     [name: string]: unknown;
                 };
@@ -648,10 +649,10 @@ export interface operations {
                     "application/json": components["schemas"]["Refusal"];
                 };
             };
-            /** @description `HEADERS_TOO_LARGE`: The headers have over 16 KiB. The connection is closed. */
+            /** @description `HEADERS_TOO_LARGE`: The headers are larger than 16 KiB. The connection is closed. */
             431: {
                 headers: {
-                    /** @description Made by the service, and in its logs; one that a client sends is ignored. */
+                    /** @description Made by the service for each request, and in its logs; an id that a client sends is ignored. */
                     "X-Request-Id"?: string;
                     [name: string]: unknown;
                 };
@@ -661,20 +662,20 @@ export interface operations {
             };
             /**
              * @description - `MEDIA_PROMOTION_FAILED`: An item was not found, or could not be
-             *       moved to permanent storage; `errors` names each. Nothing is
-             *       stored; the same items may be sent again at once.
+             *       moved to permanent storage; `errors` lists each such item.
+             *       Nothing is stored; the same items may be sent again at once.
              *     - `INTERNAL_ERROR`: The service has a defect. Nothing is stored; a
-             *       repeat may go through.
+             *       repeat may succeed.
              */
             500: {
                 headers: {
-                    /** @description Made by the service, and in its logs; one that a client sends is ignored. */
+                    /** @description Made by the service for each request, and in its logs; an id that a client sends is ignored. */
                     "X-Request-Id"?: string;
-                    /** @description How many requests the sender has in one window, at this instance. Absent where an earlier check refused the request, or the service runs without a limit. */
+                    /** @description How many requests the sender may make in one window, at this instance. Absent if an earlier check refused the request, or if the service runs without a limit. */
                     "X-RateLimit-Limit"?: number;
-                    /** @description How many of them are left. Absent where an earlier check refused the request, or the service runs without a limit. */
+                    /** @description How many of them are left. Absent if an earlier check refused the request, or if the service runs without a limit. */
                     "X-RateLimit-Remaining"?: number;
-                    /** @description Seconds until the window ends. Absent where an earlier check refused the request, or the service runs without a limit. */
+                    /** @description Seconds until the window ends. Absent if an earlier check refused the request, or if the service runs without a limit. */
                     "X-RateLimit-Reset"?: number;
                     [name: string]: unknown;
                 };
@@ -683,29 +684,29 @@ export interface operations {
                 };
             };
             /**
-             * @description - `OVERLOADED`: More is waiting than the service takes. Nothing is
-             *       stored; repeat after `Retry-After`.
+             * @description - `OVERLOADED`: More requests are waiting than the service takes.
+             *       Nothing is stored; repeat after `Retry-After`.
              *     - `DATABASE_UNAVAILABLE`: The database did not answer in time. The
-             *       message may be stored all the same: only a repeat with the same
-             *       `Idempotency-Key` tells, and a repeat without a key may send it
-             *       twice.
+             *       message may be stored nevertheless: only a repeat with the same
+             *       `Idempotency-Key` can tell, and a repeat without a key may send
+             *       it twice.
              *     - `TOKEN_KEYS_UNAVAILABLE`: The keys that tokens are checked with
              *       cannot be fetched. Nothing is stored; repeat after
              *       `Retry-After`.
              *     - `SHUTTING_DOWN`: This instance is stopping. Nothing is stored;
-             *       repeat on another connection.
+             *       repeat on a new connection.
              */
             503: {
                 headers: {
-                    /** @description Made by the service, and in its logs; one that a client sends is ignored. */
+                    /** @description Made by the service for each request, and in its logs; an id that a client sends is ignored. */
                     "X-Request-Id"?: string;
                     /** @description Seconds to wait before a repeat. */
                     "Retry-After"?: number;
-                    /** @description How many requests the sender has in one window, at this instance. Absent where an earlier check refused the request, or the service runs without a limit. */
+                    /** @description How many requests the sender may make in one window, at this instance. Absent if an earlier check refused the request, or if the service runs without a limit. */
                     "X-RateLimit-Limit"?: number;
-                    /** @description How many of them are left. Absent where an earlier check refused the request, or the service runs without a limit. */
+                    /** @description How many of them are left. Absent if an earlier check refused the request, or if the service runs without a limit. */
                     "X-RateLimit-Remaining"?: number;
-                    /** @description Seconds until the window ends. Absent where an earlier check refused the request, or the service runs without a limit. */
+                    /** @description Seconds until the window ends. Absent if an earlier check refused the request, or if the service runs without a limit. */
                     "X-RateLimit-Reset"?: number;
                     [name: string]: unknown;
                 };

@@ -15,7 +15,7 @@ export const messageTypes = ['text', 'image', 'video', 'file'] as const
 export const mediaTypes = ['image', 'video', 'file'] as const
 
 export const MessageType = oneOf(messageTypes, {
-  description: 'What the message is shown as. Any type may carry media, and none must.',
+  description: 'How the message is to be shown. Any type may carry media; none has to.',
 })
 export type MessageType = Static<typeof MessageType>
 
@@ -25,8 +25,8 @@ const Content = Type.String({
   pattern: '\\S',
   format: 'unicode-text',
   description:
-    '1 to 4096 Unicode code points, of which at least one is no white space. Stored as sent: not trimmed, not ' +
-    'normalised, not escaped. U+0000 and lone surrogates are refused. Required also when there is media.',
+    '1 to 4096 Unicode code points, at least one of them not white space. Stored as sent: not trimmed, not ' +
+    'normalised, not escaped. U+0000 and lone surrogates are refused. Required even when there is media.',
   examples: ['Hello there'],
 })
 
@@ -35,9 +35,10 @@ export const MediaReference = closed(
     publicId: Type.String({
       maxLength: publicIdLengthMax,
       description:
-        "The public id of your own temporary upload: `temp/user_<your user id in lower case>/…`, compared exactly. No empty, '.' " +
-        'or `..` path segment, no control character, no lone surrogate, none of `\\ % ? # & + < >`, no white space at ' +
-        'either end; else `INVALID_MEDIA_REFERENCE`. Each can be used by one message only.',
+        'The public id of a temporary upload of your own: `temp/user_<your user id in lower case>/…`, compared exactly. ' +
+        "It must not have an empty, '.' or `..` path segment, a control character, a lone surrogate, any of " +
+        '`\\ % ? # & + < >`, or white space at either end; otherwise the answer is `INVALID_MEDIA_REFERENCE`. Each upload ' +
+        'can be used by one message only.',
       examples: [`temp/user_${exampleSenderId}/holiday`],
     }),
   },
@@ -75,7 +76,7 @@ export const SendMessageBody = closed(
       Type.Array(ref(MediaReference), {
         maxItems: mediaItemsMax,
         uniqueItems: true,
-        description: 'At most 10 uploads, each once. The order is kept.',
+        description: 'At most 10 uploads, none of them twice. Their order is kept.',
       }),
     ),
   },
@@ -97,12 +98,12 @@ export const MediaItem = closed(
     }),
     publicId: Type.String({
       description:
-        'The id that the asset has after its promotion, under `messages/`. The temporary id that was sent is dead by then.',
+        'The id that the asset has after its promotion, under `messages/`. The temporary id that was sent no longer works.',
     }),
     assetId: Type.String({ description: "Cloudinary's `asset_id`, which survives the promotion." }),
     type: oneOf(mediaTypes, { description: "The asset's own type: `file` is what Cloudinary calls `raw`." }),
-    height: nullableInteger('Pixels; `null` where the asset has none.'),
-    width: nullableInteger('Pixels; `null` where the asset has none.'),
+    height: nullableInteger('In pixels; `null` if the asset has none.'),
+    width: nullableInteger('In pixels; `null` if the asset has none.'),
     bytes: Type.Integer({ minimum: 0, description: 'Size in bytes.' }),
   },
   { $id: 'MediaItem', description: 'An asset in permanent storage, attached to a message.' },
@@ -113,13 +114,16 @@ export const Message = closed(
   {
     conversationId: Type.String({
       ...Id,
-      description: 'The private chat of the two: the same for both, for ever.',
+      description:
+        'The private chat of sender and receiver. It is the same in both directions, and never changes.',
     }),
     senderId: Id,
     type: MessageType,
     content: Type.String({ description: 'As it was sent, byte for byte.' }),
-    media: Type.Array(ref(MediaItem), { description: 'In the order that was sent; `[]` when none was.' }),
-    deliveredTo: Type.Array(Id, { description: 'Ids of the users it was delivered to.' }),
+    media: Type.Array(ref(MediaItem), {
+      description: 'In the order in which they were sent; `[]` if there were none.',
+    }),
+    deliveredTo: Type.Array(Id, { description: 'Ids of the users to whom it was delivered.' }),
     seenBy: Type.Array(Id, { description: 'Ids of the users who have seen it.' }),
     isDeleted: Type.Boolean(),
     _id: Type.String({ ...Id, description: 'The id of the message.' }),

@@ -10,29 +10,29 @@ export const refusals = {
   INVALID_USER_ID: {
     status: 400,
     message: 'userId must be 24 hexadecimal digits',
-    meaning: "The path's `userId` is no MongoDB ObjectId.",
+    meaning: "The path's `userId` is not a MongoDB ObjectId.",
   },
   INVALID_JSON: {
     status: 400,
     message: 'the body must be JSON in UTF-8',
     meaning:
-      'The body is empty, is no JSON, is not UTF-8, begins with a byte order mark, or has a `__proto__` or ' +
+      'The body is empty, is not JSON, is not UTF-8, begins with a byte order mark, or has a `__proto__` or ' +
       '`constructor.prototype` key.',
   },
   INVALID_BODY: {
     status: 400,
     message: 'the body is not valid',
-    meaning: 'The body breaks its schema; `errors` names the fields.',
+    meaning: 'The body does not match its schema; `errors` lists the fields at fault.',
   },
   INVALID_IDEMPOTENCY_KEY: {
     status: 400,
     message: 'Idempotency-Key must be sent once, with 1 to 255 visible ASCII characters',
-    meaning: 'The header breaks its rule, or was sent more than once.',
+    meaning: 'The header is not 1 to 255 visible ASCII characters, or was sent more than once.',
   },
   MESSAGE_TO_SELF: {
     status: 400,
     message: 'you cannot send a message to yourself',
-    meaning: 'Sender and receiver are one.',
+    meaning: 'Sender and receiver are the same user.',
   },
   RECEIVER_NOT_FOUND: {
     status: 400,
@@ -42,34 +42,34 @@ export const refusals = {
   BLOCKED_RELATIONSHIP: {
     status: 400,
     message: 'you cannot send messages to this user',
-    meaning: 'Either has blocked the other; the answer does not tell which.',
+    meaning: 'One of the two has blocked the other; the answer does not tell which.',
   },
   INVALID_MEDIA_REFERENCE: {
     status: 400,
     message: 'media must be your own temporary uploads',
-    meaning: 'A `publicId` is not that of a temporary upload of your own; `errors` names each.',
+    meaning: 'A `publicId` is not that of a temporary upload of your own; `errors` lists each such item.',
   },
   MEDIA_ALREADY_USED: {
     status: 400,
     message: 'media belongs to another message',
     meaning:
-      'A `publicId` belongs to another message, which may be the first try of this one, sent without a key; ' +
-      '`errors` names each.',
+      'A `publicId` belongs to a stored message, perhaps to this one, if an earlier try without a key has stored it; ' +
+      '`errors` lists each such item.',
   },
   MALFORMED_REQUEST: {
     status: 400,
-    message: 'not an acceptable HTTP request',
-    meaning: 'This is no acceptable HTTP request. The connection is closed.',
+    message: 'not a valid HTTP request',
+    meaning: 'This is not a valid HTTP request. The connection is closed.',
   },
   TOKEN_MISSING: {
     status: 401,
     message: 'send Authorization: Bearer <token>',
-    meaning: 'There is no `Authorization` header, or it has another scheme than `Bearer`.',
+    meaning: 'There is no `Authorization` header, or its scheme is not `Bearer`.',
   },
   TOKEN_INVALID: {
     status: 401,
     message: 'the token is not valid',
-    meaning: 'Signature, algorithm, issuer, audience, or a claim of the token is wrong.',
+    meaning: "The token's signature, algorithm, issuer, audience or another claim is wrong.",
   },
   TOKEN_EXPIRED: {
     status: 401,
@@ -94,31 +94,36 @@ export const refusals = {
   ROUTE_NOT_FOUND: {
     status: 404,
     message: 'there is nothing at this path',
-    meaning: 'There is nothing at this path; a trailing slash makes another path.',
+    meaning: 'There is nothing at this path; the same path with a trailing slash is another one.',
   },
   METHOD_NOT_ALLOWED: {
     status: 405,
-    message: 'this path takes other methods',
-    meaning: 'The path takes other methods, which `Allow` names.',
+    message: 'this path does not take this method',
+    meaning: 'The path does not take this method; `Allow` names those that it takes.',
   },
   REQUEST_TIMEOUT: {
     status: 408,
     message: 'the request did not arrive in time',
-    meaning: 'The request did not arrive whole in time. The connection is closed; repeat on another.',
+    meaning: 'The whole request did not arrive in time. The connection is closed; repeat on a new one.',
   },
   REQUEST_IN_PROGRESS: {
     status: 409,
-    message: 'the same is being sent right now',
+    message: 'the same message or upload is being sent right now',
     meaning:
-      'The same media, or the same key with media, is being sent right now. Repeat after `Retry-After`: for ' +
-      'some seconds, or for up to two minutes where an instance was killed or the storage was out of reach.',
+      'The same message or upload is being sent right now. Repeat after `Retry-After`. It usually ends within seconds; ' +
+      'after a killed instance or a storage outage it can take two minutes.',
   },
-  BODY_TOO_LARGE: { status: 413, message: 'the body has over 64 KiB', meaning: 'The body has over 64 KiB.' },
+  BODY_TOO_LARGE: {
+    status: 413,
+    message: 'the body is larger than 64 KiB',
+    meaning: 'The body is larger than 64 KiB.',
+  },
   UNSUPPORTED_MEDIA_TYPE: {
     status: 415,
-    message: 'the body must be application/json in UTF-8, not encoded',
+    message: 'the body must be application/json in UTF-8, without a Content-Encoding',
     meaning:
-      'The body is not `application/json` (of its parameters only `charset=utf-8` is taken), or has a `Content-Encoding`.',
+      'The media type is not `application/json`, or has a parameter other than `charset=utf-8`, or there is a ' +
+      '`Content-Encoding`.',
   },
   EXPECTATION_FAILED: {
     status: 417,
@@ -138,31 +143,32 @@ export const refusals = {
   HEADERS_TOO_LARGE: {
     status: 431,
     message: 'the headers are too large',
-    meaning: 'The headers have over 16 KiB. The connection is closed.',
+    meaning: 'The headers are larger than 16 KiB. The connection is closed.',
   },
   MEDIA_PROMOTION_FAILED: {
     status: 500,
     message: 'media could not be moved to permanent storage',
     meaning:
-      'An item was not found, or could not be moved to permanent storage; `errors` names each. Nothing is stored; the same ' +
-      'items may be sent again at once.',
+      'An item was not found, or could not be moved to permanent storage; `errors` lists each such item. Nothing is ' +
+      'stored; the same items may be sent again at once.',
   },
   INTERNAL_ERROR: {
     status: 500,
     message: 'something went wrong',
-    meaning: 'The service has a defect. Nothing is stored; a repeat may go through.',
+    meaning: 'The service has a defect. Nothing is stored; a repeat may succeed.',
   },
   OVERLOADED: {
     status: 503,
     message: 'too many requests are waiting',
-    meaning: 'More is waiting than the service takes. Nothing is stored; repeat after `Retry-After`.',
+    meaning:
+      'More requests are waiting than the service takes. Nothing is stored; repeat after `Retry-After`.',
   },
   DATABASE_UNAVAILABLE: {
     status: 503,
     message: 'the database did not answer in time: repeat with the same Idempotency-Key',
     meaning:
-      'The database did not answer in time. The message may be stored all the same: only a repeat with the same ' +
-      '`Idempotency-Key` tells, and a repeat without a key may send it twice.',
+      'The database did not answer in time. The message may be stored nevertheless: only a repeat with the same ' +
+      '`Idempotency-Key` can tell, and a repeat without a key may send it twice.',
   },
   TOKEN_KEYS_UNAVAILABLE: {
     status: 503,
@@ -173,7 +179,7 @@ export const refusals = {
   SHUTTING_DOWN: {
     status: 503,
     message: 'this instance is stopping',
-    meaning: 'This instance is stopping. Nothing is stored; repeat on another connection.',
+    meaning: 'This instance is stopping. Nothing is stored; repeat on a new connection.',
   },
 } as const satisfies Record<string, { status: number; message: string; meaning: string }>
 
@@ -200,7 +206,9 @@ export type Fault = Static<typeof Fault>
 export const Refusal = closed(
   {
     success: Type.Unsafe<false>({ type: 'boolean', const: false }),
-    code: oneOf(refusalCodes, { description: 'What happened, for programs: it does not change.' }),
+    code: oneOf(refusalCodes, {
+      description: 'What happened, for programs: a code never changes its meaning.',
+    }),
     message: Type.String({ description: 'For people; may change.' }),
     errors: Type.Optional(
       Type.Array(Type.Unsafe<Fault>({ $ref: 'Fault#' }), {
@@ -210,9 +218,11 @@ export const Refusal = closed(
           'wrong, field by field.',
       }),
     ),
-    requestId: Type.String({ description: 'Name it when you ask for help; also in `X-Request-Id`.' }),
+    requestId: Type.String({
+      description: 'Quote it when you ask for help. It is also in the `X-Request-Id` header.',
+    }),
     timestamp: Timestamp,
   },
-  { $id: 'Refusal', description: 'The one shape of every answer that is not 200.' },
+  { $id: 'Refusal', description: 'The shape of every answer other than 200.' },
 )
 export type Refusal = Static<typeof Refusal>

@@ -13,7 +13,8 @@ const listColumnsMax = 66
 
 const requestIdHeader = {
   'X-Request-Id': Type.String({
-    description: 'Made by the service, and in its logs; one that a client sends is ignored.',
+    description:
+      'Made by the service for each request, and in its logs; an id that a client sends is ignored.',
   }),
 }
 const retryAfterHeader = { 'Retry-After': Type.Integer({ description: 'Seconds to wait before a repeat.' }) }
@@ -22,14 +23,14 @@ const retryAfterHeader = { 'Retry-After': Type.Integer({ description: 'Seconds t
 function rateLimitHeaders(when: string): Record<string, TSchema> {
   return {
     'X-RateLimit-Limit': Type.Integer({
-      description: `How many requests the sender has in one window, at this instance. ${when}`,
+      description: `How many requests the sender may make in one window, at this instance. ${when}`,
     }),
     'X-RateLimit-Remaining': Type.Integer({ description: `How many of them are left. ${when}` }),
     'X-RateLimit-Reset': Type.Integer({ description: `Seconds until the window ends. ${when}` }),
   }
 }
-const whenAlways = 'Absent only where the service runs without a limit.'
-const whenCounted = 'Absent where an earlier check refused the request, or the service runs without a limit.'
+const whenAlways = 'Absent only if the service runs without a limit.'
+const whenCounted = 'Absent if an earlier check refused the request, or if the service runs without a limit.'
 
 /** Headers of a status beside `X-Request-Id` and the rate limit's. */
 const headersOf: Record<number, Record<string, TSchema>> = {
@@ -37,7 +38,7 @@ const headersOf: Record<number, Record<string, TSchema>> = {
     'Idempotent-Replayed': Type.Unsafe<'true'>({
       type: 'string',
       const: 'true',
-      description: 'Only where the message was stored by an earlier request with the same `Idempotency-Key`.',
+      description: 'Only if an earlier request with the same `Idempotency-Key` has stored the message.',
     }),
   },
   401: { 'WWW-Authenticate': Type.String({ description: 'A `Bearer` challenge (RFC 6750).' }) },
@@ -77,15 +78,15 @@ const commonCodes: readonly RefusalCode[] = [
 
 /** A probe stores nothing, so what the codes mean to a sender would only puzzle here. */
 const probeMeanings: Meanings = {
-  REQUEST_TIMEOUT: 'The request did not arrive whole in time. The connection is closed.',
+  REQUEST_TIMEOUT: 'The whole request did not arrive in time. The connection is closed.',
   INTERNAL_ERROR: 'The service has a defect.',
   DATABASE_UNAVAILABLE: 'The database does not answer.',
-  OVERLOADED: 'More is waiting than the service takes.',
+  OVERLOADED: 'More requests are waiting than the service takes.',
   SHUTTING_DOWN: 'This instance is stopping.',
 }
 
 export const livenessResponses: Responses = {
-  200: healthy('The process runs.'),
+  200: healthy('The process is running.'),
   ...refusalResponses(commonCodes, { meanings: probeMeanings }),
 }
 

@@ -11,7 +11,7 @@ const stopTimeoutMs = 19_500
 // they would then wait for the kernel's repeats, for seconds.
 const backlog = 4_096
 
-/** The process: environment, configuration, app, listen, and the stop. Nothing else touches `process`. */
+/** The process: environment, configuration, app, listen, and the stop. Nothing else that `npm start` runs touches `process`. */
 async function main(): Promise<void> {
   const config = loadConfig(process.env)
   const app = await buildApp(config)

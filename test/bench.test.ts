@@ -1,10 +1,10 @@
 import t from 'tap'
 import { drawBars, drawTimeSeries } from '../bench/chart.ts'
 import type { GrowthPlace, GrowthReport } from '../bench/growth.ts'
-import { growthBarsOf } from '../bench/growth-table.ts'
+import { growthGoalsOf } from '../bench/growth-table.ts'
 import type { Measurement } from '../bench/measure.ts'
 import type { MemoryReport } from '../bench/memory.ts'
-import { memoryBarsOf } from '../bench/memory-table.ts'
+import { memoryGoalsOf } from '../bench/memory-table.ts'
 import { median, slope } from '../bench/statistics.ts'
 
 // What judges the measurements, and what draws them. The measuring itself is run by hand.
@@ -83,9 +83,9 @@ t.test(
       ],
     })
     const missed = (cpuOfLargest: number): string[] =>
-      growthBarsOf(report(cpuOfLargest)).flatMap(({ met, line }) => (met ? [] : [line]))
+      growthGoalsOf(report(cpuOfLargest)).flatMap(({ met, line }) => (met ? [] : [line]))
 
-    t.equal(growthBarsOf(report(124)).length, 4)
+    t.equal(growthGoalsOf(report(124)).length, 4)
     t.strictSame(missed(124), [])
     t.match(missed(126), [/known pairs, 1 → 1,000 people.* 1\.260/])
   },
@@ -103,7 +103,7 @@ t.test('memory is missed by a last minute that is over a tenth above the second'
       ...{ kind: 'memory', machine: '', people: 1, messages: 1, connections: 256, minutes: 10 },
       ...{ stored: 1, samples },
     }
-    return memoryBarsOf(report).flatMap(({ met, line }) => (met ? [] : [line]))
+    return memoryGoalsOf(report).flatMap(({ met, line }) => (met ? [] : [line]))
   }
   t.strictSame(missed(219), [])
   t.match(missed(221), [/resident.* 1\.105/])

@@ -53,7 +53,7 @@ async function startClient(t: Test, overrides: Partial<Service> = {}, via = serv
 
 t.test('it repeats what the document says may be repeated', async (t) => {
   const document = await readFile(new URL('../openapi.yaml', import.meta.url), 'utf8')
-  const [, said = ''] = /What may be repeated as it is:\*\*([^.]*)\./s.exec(document) ?? []
+  const [, said = ''] = /You may repeat, unchanged,\*\*([^.]*)\./s.exec(document) ?? []
   const statuses = [...said.matchAll(/`(\d{3})`/g)].map(([, status]) => Number(status))
 
   t.strictSame(statuses, [408, 409, 429, 500, 503])

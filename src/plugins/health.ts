@@ -66,7 +66,7 @@ const liveSchema = {
 const readySchema = {
   operationId: 'getReadiness',
   summary: 'Whether the service can take requests now',
-  description: 'It can when the database answers, there is room for more requests, and no stop has begun.',
+  description: 'It can if the database answers, there is room for more requests, and it is not stopping.',
   tags: ['health'],
   security: [],
   response: readinessResponses,

@@ -75,7 +75,7 @@ const bearerAuth = {
   bearerFormat: 'JWT',
   description:
     "A signed JWT with `sub` (the sender's user id), `deviceId` (both 24 hexadecimal digits) and `exp`. HS256, RS256, ES256 " +
-    'or EdDSA, as the service is configured.',
+    'or EdDSA, depending on how the service is configured.',
 } as const
 
 // Lines that the YAML can keep as they are: it would fold longer ones, and double the ends of all.
@@ -88,22 +88,22 @@ or the service does, and each repeat is answered with the stored message.
 Only a stored message is remembered: a request that was refused may be
 repeated with its key.
 
-**What may be repeated as it is:** a request whose connection was lost, or
-that was answered with \`408\`, \`409\`, \`429\`, \`500\` or \`503\`. Wait for as
-long as \`Retry-After\` says where there is one, and longer from one repeat
-to the next. Without a key, a repeat may send the message twice after a lost
-connection or \`DATABASE_UNAVAILABLE\`, which may hide a stored message.
-After any other refusal nothing is stored, and the same request will be
-refused again until its cause is gone: \`TOKEN_EXPIRED\` asks for a new token.
+**You may repeat, unchanged,** a request whose connection was lost, or that
+was answered with \`408\`, \`409\`, \`429\`, \`500\` or \`503\`. Wait for as long
+as \`Retry-After\` says if it is there, and longer before each further repeat.
+After a lost connection or \`DATABASE_UNAVAILABLE\` the message may be stored:
+without a key, a repeat may then send it twice. After any other refusal
+nothing is stored, and the same request will be refused again until the
+cause is gone. After \`TOKEN_EXPIRED\`, send it with a new token.
 
 **Media.** Upload to Cloudinary under
 \`temp/user_<your user id in lower case>/…\` first, and name the public ids
-of the uploads in \`media\`. Sending moves them to permanent storage: the
-\`publicId\` in the answer begins with \`messages/\`, on purpose unlike the
-one that was sent, which is dead from then on.
+of the uploads in \`media\`. Sending moves them to permanent storage. The
+\`publicId\` in the answer therefore begins with \`messages/\`: it differs, on
+purpose, from the one that was sent, which no longer works.
 
 **Decide by \`code\`**, never by \`message\`, which is for people and may
-change. New codes may come: treat one that you do not know by its status.
+change. New codes may come: if you do not know a code, go by its status.
 Every request is answered within 8 seconds of its last byte, 18 with media.
 Query strings are ignored.
 `.trim()

@@ -32,9 +32,9 @@ const queueSpansMax = 8_192
 const exportSpansMax = 1_024
 // What a process has not sent when it is killed is not more than this.
 const exportIntervalMs = 1_000
-// For a collector nearby that is well; none is waited for, neither by a request nor, for longer than this, by a stop,
-// whose 20 s the requests may have used up but for a second.
+// Far more than a collector nearby needs. It may be long: no request waits for an export.
 const exportTimeoutMs = 5_000
+// A stop waits for the last export, but no longer than this: of its 20 s the requests may have left only a second.
 const flushTimeoutMs = 500
 
 /**

@@ -37,7 +37,10 @@ export function refusalOfFaults(errors: FastifySchemaValidationError[], part: st
   return new InvalidBody({ message: message.join(), faults: faultsOf(errors) })
 }
 
-/** The faults of a body, one for each field: of a type that is `null`, that it is none of the four says more. */
+/**
+ * The faults of a body, one for each field. Of two in one field the later stays: a `type` that is `null` is no string, and is
+ * none of the four values, which says more.
+ */
 function faultsOf(errors: readonly FastifySchemaValidationError[]): Fault[] {
   const faults = new Map<string, Fault>()
   for (const error of errors) {
@@ -63,9 +66,9 @@ function faultOf({
     case 'enum':
       return { path: instancePath, message: `${message}: ${[params.allowedValues].flat().join(', ')}` }
     case 'pattern':
-      return { path: instancePath, message: 'must have a character that is no white space' }
+      return { path: instancePath, message: 'must contain a character other than white space' }
     case 'format':
-      return { path: instancePath, message: 'must not have U+0000 or a lone surrogate' }
+      return { path: instancePath, message: 'must not contain U+0000 or a lone surrogate' }
     default:
       return { path: instancePath, message }
   }
@@ -98,7 +101,7 @@ const uniqueItems: UniqueItemsValidator = (
       errors.push({
         keyword: 'uniqueItems',
         instancePath: path,
-        message: 'must not be there twice',
+        message: 'must be unique',
         params: {},
       })
     }

@@ -29,7 +29,7 @@ const alice = ObjectId.createFromHexString('a11ce0000000000000000000')
 const bob = ObjectId.createFromHexString('b0b000000000000000000000')
 const device = ObjectId.createFromHexString('de51ce000000000000000000')
 
-// The route's, of which a request has 15 s with media.
+// The route's deadline for a request with media.
 const requestMs = 14_500
 // A client's own patience, longer than the contract's 18 s.
 const patienceMs = 20_000
