@@ -18,6 +18,9 @@ export function ref<S extends TSchema>(schema: S): ReturnType<typeof Type.Unsafe
 }
 
 /** A string of a fixed set, as JSON Schema's `enum`: TypeBox's own union of literals becomes an `anyOf`. */
-export function oneOf<const V extends string>(values: readonly V[], options: { description?: string } = {}) {
+export function oneOf<const V extends string>(
+  values: readonly V[],
+  options: { description?: string } = {},
+): ReturnType<typeof Type.Unsafe<V>> {
   return Type.Unsafe<V>({ type: 'string', enum: [...values], ...options })
 }

@@ -5,7 +5,7 @@ import authentication from './plugins/authentication.ts'
 import cloudinary from './plugins/cloudinary.ts'
 import docs from './plugins/docs.ts'
 import gracefulClose from './plugins/graceful-close.ts'
-import health, { registerHealthRoutes } from './plugins/health.ts'
+import health from './plugins/health.ts'
 import http, { httpOptions } from './plugins/http.ts'
 import jsonBody from './plugins/json-body.ts'
 import metrics from './plugins/metrics.ts'
@@ -16,7 +16,6 @@ import refusals from './plugins/refusals.ts'
 import requestLog, { loggerOptions } from './plugins/request-log.ts'
 import { ajvOptions } from './plugins/validation.ts'
 import sendMessage from './send-message/index.ts'
-import { registerRoute as registerSendRoute } from './send-message/route.ts'
 
 export interface Overrides {
   /** Where the log goes instead of standard output. */
@@ -69,23 +68,3 @@ function trustFor(trustProxy: Config['http']['trustProxy']): boolean | string | 
 }
 
 type TrustProxyFunction = (address: string, hop: number) => boolean
-
-/**
- * The document of the same routes, with nothing behind them: to say what a request must be takes no database. A test holds
- * it against the one that a real service gives.
- */
-export async function describeApp(): Promise<string> {
-  const app = Fastify({ ajv: ajvOptions })
-  await app.register(jsonBody)
-  await app.register(authentication, { keys: { kind: 'secret', secret: 'of an app that never listens' } })
-  await app.register(openapi)
-  registerHealthRoutes(app, neverCalled)
-  const turns = { queue: neverCalled, waitedMs: neverCalled }
-  registerSendRoute(app, { refuseExcess: neverCalled, turns, send: neverCalled })
-  await app.ready()
-  return app.swagger({ yaml: true })
-}
-
-function neverCalled(): never {
-  throw new Error('a described route has no work to do')
-}

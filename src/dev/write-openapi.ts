@@ -1,7 +1,7 @@
 import { readFile, writeFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
-import { describeApp } from '../app.ts'
+import { describeApp } from './describe-app.ts'
 
 // Writes openapi.yaml from the schemas of the routes. With --check it writes nothing, and fails when the file differs.
 

@@ -45,6 +45,7 @@ export default fp<Config['token']>(
       const jwks = createJwks(keys.url, { algorithms: keyAlgorithms, log: app.log })
       app.addHook('onClose', () => jwks.close())
       await app.register(jwt, {
+        // The types know only of keys; that the public one may be asked for is documented.
         secret: {
           public: (_request: unknown, token: { header: { alg?: unknown } }) => jwks.pemFor(token.header),
         } as never,

@@ -55,7 +55,7 @@ export default fp(
   { name: 'http', dependencies: ['refusals'] },
 )
 
-/** Node's `clientError`: what came in is no HTTP, too large, or too slow. The connection cannot be used any more. */
+/** Node's `clientError`: what came in is not HTTP, too large, or too slow. The connection cannot be used any more. */
 function refuseUnparsable(this: FastifyInstance, error: NodeJS.ErrnoException, socket: Socket): void {
   refuse(socket, refusalOf(error), this.log)
 }

@@ -1,3 +1,4 @@
+import assert from 'node:assert/strict'
 import type { ClientSession, MongoClient } from 'mongodb'
 import type { MediaItem } from '../../schemas/message.ts'
 import type { MessageDocument } from '../collections.ts'
@@ -191,10 +192,16 @@ async function attempt(
     mayBeStored: items.some(({ mayBeStored }) => mayBeStored),
     signal: AbortSignal.timeout(attemptTimeoutMs),
   })
-  return new Map([...outcomes].map(([entry, outcome]) => [entries.get(entry) as QueuedEntry, outcome]))
+  const byItem: Outcomes = new Map()
+  for (const [entry, item] of entries) {
+    const outcome = outcomes.get(entry)
+    assert(outcome, 'a transaction gives each entry its outcome')
+    byItem.set(item, outcome)
+  }
+  return byItem
 }
 
-/** Named by the server: that one has failed. Not named, and not alone: each goes alone, so that one tells itself. */
+/** Named by the server: that one has failed. Not named, and not alone: each goes alone, so that the bad one is found. */
 function settleDefect(
   outcomes: Outcomes,
   items: readonly QueuedEntry[],

@@ -81,7 +81,7 @@ const routeSchema = {
   operationId: 'sendPrivateMessage',
   summary: 'Send a private message to a user',
   description:
-    'Stores a message from the token’s user to `userId`, in the private chat of the two, which is made with its first message. ' +
+    'Stores a message from the token’s user to `userId`, in the private chat of the two, which their first message creates. ' +
     'Checked in this order: token, request, rate limit, not to oneself, account and device, a finished repeat, receiver, ' +
     'blocks, media. A refusal with a 4xx has changed nothing.',
   tags: ['messages'],

@@ -1,3 +1,4 @@
+import { monotonicMs } from '../lib/deadline.ts'
 import { forgetOldest } from '../lib/forget-oldest.ts'
 import type { Draft } from './draft.ts'
 import { nameOf } from './judge.ts'
@@ -18,10 +19,7 @@ const suspectedMs = 60_000
 // More than can be in flight; beyond it the oldest go, and cost a batch its conflict.
 const suspectsMax = 10_000
 
-export function createSuspects(
-  knownChats: KnownChats,
-  clock: () => number = () => performance.now(),
-): Suspects {
+export function createSuspects(knownChats: KnownChats, clock: () => number = monotonicMs): Suspects {
   const untilMs = new Map<string, number>()
   return {
     has: (draft) => untilMs.size > 0 && namesOf(draft).some((name) => (untilMs.get(name) ?? 0) > clock()),

@@ -112,8 +112,8 @@ async function readOwn(db: Db, entries: readonly Entry[], options: CommandOption
 async function ensureChats(db: Db, entries: readonly Entry[], options: CommandOptions): Promise<void> {
   const chats = new Map(entries.map((entry) => [entry.draft.conversationId.toHexString(), entry]))
   // Sorted, so that two batches that share chats meet at the first of them, and one of the two goes on.
-  const updates = [...chats.keys()].sort().map((id) => {
-    const { draft, message } = chats.get(id) as Entry
+  const sorted = [...chats].sort(([one], [other]) => (one < other ? -1 : 1))
+  const updates = sorted.map(([, { draft, message }]) => {
     const { createdAt, updatedAt } = message
     const onInsert = { type: 'private', participants: draft.participants, createdAt, updatedAt }
     return { q: { _id: draft.conversationId }, u: { $setOnInsert: onInsert }, upsert: true }

@@ -79,6 +79,7 @@ export const coveredBy: Readonly<Record<string, readonly string[]>> = {
     'promotion-faults',
   ],
   'src/send-message/sweep-media.ts': ['sweeper', 'sweeper-order', 'sweeper-attached', 'database-failures'],
-  'src/send-message/release-later.ts': ['database-failures'],
+  'src/send-message/afterwards.ts': ['database-failures'],
+  'src/send-message/pause.ts': ['commit-failures'],
   'src/send-message/meters.ts': ['meters', 'operation'],
 }
