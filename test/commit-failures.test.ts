@@ -9,7 +9,7 @@ import { startDatabaseProxy } from './support/database-proxy.ts'
 import { eventually } from './support/eventually.ts'
 import { codeOf, draft, startFeature } from './support/feature.ts'
 
-const feature = await startFeature(t, { ownServer: true })
+const feature = await startFeature(t, { ownServer: true, monitorCommands: true })
 const { db, client, commitDeps } = feature
 const messages = db.collection<MessageDocument>('messages')
 
@@ -144,11 +144,18 @@ t.test(
   async (t) => {
     const [alice, bob] = await two()
     const { commit } = newCommitter(commitDeps)
+    // Through connections of its own: each fault clears the client's.
+    const other = new MongoClient(feature.uri)
+    t.teardown(() => other.close())
     const open = async (): Promise<number> =>
-      (await db.admin().command({ serverStatus: 1 })).transactions.currentOpen
+      (await other.db('admin').command({ serverStatus: 1 })).transactions.currentOpen
     await feature.failCommand(t, ['commitTransaction', 'abortTransaction'], { closeConnection: true })
+    const vainAbort = new Promise<void>((resolve) => {
+      client.on('commandFailed', ({ commandName }) => commandName === 'abortTransaction' && resolve())
+    })
 
-    const code = await codeOf(commit(draft(alice, bob, { key: 'k' }, 1_000)))
+    const code = await codeOf(commit(draft(alice, bob, { key: 'k' }, 500)))
+    await vainAbort
     const left = await open()
     await feature.mendCommands()
 

@@ -211,6 +211,29 @@ t.test('an undo that could not be recorded is recorded once the database answers
   t.equal(again, 'OK')
 })
 
+t.test('a call back that was not answered is recorded as that, however late', async (t) => {
+  const [alice, bob] = await two()
+  const id = alice.uploads('image')
+  const promotion = await promotedAndKilled(alice, bob, id)
+  storage.faults.on(undoOf(id), { kind: 'reset-before' }, { times: 1 })
+  let failures = 1
+  const once = withAfterwards(t)
+  const records = {
+    ...deps.records,
+    async finishUndo(...args: Parameters<typeof deps.records.finishUndo>) {
+      if (failures-- > 0) throw new Error('the database does not answer')
+      await deps.records.finishUndo(...args)
+    },
+  }
+
+  await undoPromotion({ ...once, records }, promotion)
+  await eventually(async () => (await recordOf(db, id))?.state === 'undone')
+
+  // It may land yet: a second call, which was answered, says nothing of the first.
+  t.equal((await recordOf(db, id))?.uncertain, 'back')
+  t.equal(whereIs(storage, id), 'messages')
+})
+
 t.test('an undo that nobody recorded is swept', async (t) => {
   const [alice, bob] = await two()
   const id = alice.uploads('image')
