@@ -114,7 +114,7 @@ function headers(text: string, fail: Fail): Record<string, string> {
   const pairs = text.split(',').filter((pair) => pair.trim() !== '')
   const entries = pairs.map((pair) => {
     const [, name = '', value = ''] = /^\s*([\w!#$%&'*+.^`|~-]+)\s*=\s*(.*?)\s*$/.exec(pair) ?? []
-    return [name, decodeOr(value, '')] as const
+    return [name, decoded(value)] as const
   })
   if (!entries.every(([name, value]) => name !== '' && /^[\x20-\x7e]+$/.test(value))) {
     fail('OTEL_EXPORTER_OTLP_HEADERS must be name=value with commas between, values percent-encoded')
@@ -153,31 +153,25 @@ function isSubnet(text: string): boolean {
 function mongodb(uri: string | undefined, fail: Fail): Config['mongodb'] {
   // The hosts, after any credentials, then the path: the database's name, which must not have what MongoDB forbids.
   const match = /^mongodb(?:\+srv)?:\/\/(?:[^@/]*@)?[^@/?]+\/([^/?]+)(?:\?.*)?$/.exec(uri ?? '')
-  const databaseName = decodeOr(match?.[1] ?? '', '')
+  const databaseName = decoded(match?.[1] ?? '')
   if (uri === undefined) fail('MONGODB_URI is required')
   else if (!match) fail('MONGODB_URI must be mongodb://host/database or mongodb+srv://host/database')
   else if (databaseName === '' || databaseName.length > 63 || /[/\\. "$*<>:|?\0]/.test(databaseName)) {
     fail('MONGODB_URI must name a database that MongoDB accepts in its path')
-  } else if (!canConstruct(() => new MongoClient(uri)))
-    fail('MONGODB_URI has options that the driver refuses')
+  } else if (!attempt(() => new MongoClient(uri))) fail('MONGODB_URI has options that the driver refuses')
   return { uri: uri ?? '', databaseName }
 }
 
-function canConstruct(construct: () => unknown): boolean {
+function attempt<T>(make: () => T): T | undefined {
   try {
-    construct()
-    return true
+    return make()
   } catch {
-    return false
+    return undefined
   }
 }
 
-function decodeOr(text: string, fallback: string): string {
-  try {
-    return decodeURIComponent(text)
-  } catch {
-    return fallback
-  }
+function decoded(text: string): string {
+  return attempt(() => decodeURIComponent(text)) ?? ''
 }
 
 function cloudinary(text: string | undefined, fail: Fail): Config['cloudinary'] {
@@ -190,8 +184,8 @@ function cloudinary(text: string | undefined, fail: Fail): Config['cloudinary'] 
     fail('CLOUDINARY_URL must have an http or https address as upload_prefix')
   return {
     cloudName: url?.hostname ?? '',
-    apiKey: decodeOr(url?.username ?? '', ''),
-    apiSecret: decodeOr(url?.password ?? '', ''),
+    apiKey: decoded(url?.username ?? ''),
+    apiSecret: decoded(url?.password ?? ''),
     uploadPrefix: uploadPrefix.replace(/\/+$/, ''),
   }
 }
@@ -228,21 +222,13 @@ function jwksKeys(url: string, fail: Fail): TokenKeys {
 
 function pemKey(text: string, fail: Fail): TokenKeys {
   const pem = text.replaceAll('\\n', '\n')
-  const key = pem.includes('PRIVATE KEY') ? undefined : publicKeyOf(pem)
+  const key = pem.includes('PRIVATE KEY') ? undefined : attempt(() => createPublicKey(pem))
   const algorithm = key && algorithmOf(key)
   if (!key || !algorithm) {
     fail('JWT_PUBLIC_KEY must be a public key in PEM: RSA of at least 2048 bits, EC P-256, or Ed25519')
     return { kind: 'public-key', pem: '', algorithm: 'RS256' }
   }
   return { kind: 'public-key', pem: key.export({ type: 'spki', format: 'pem' }).toString(), algorithm }
-}
-
-function publicKeyOf(pem: string): KeyObject | undefined {
-  try {
-    return createPublicKey(pem)
-  } catch {
-    return undefined
-  }
 }
 
 function algorithmOf(key: KeyObject): TokenAlgorithm | undefined {
