@@ -176,16 +176,17 @@ function decoded(text: string): string {
 
 function cloudinary(text: string | undefined, fail: Fail): Config['cloudinary'] {
   const url = text !== undefined && URL.canParse(text) ? new URL(text) : undefined
+  const [apiKey, apiSecret] = [decoded(url?.username ?? ''), decoded(url?.password ?? '')]
   const uploadPrefix = url?.searchParams.get('upload_prefix') ?? 'https://api.cloudinary.com'
   if (text === undefined) fail('CLOUDINARY_URL is required')
-  else if (url?.protocol !== 'cloudinary:' || !url.hostname || !url.username || !url.password) {
+  else if (url?.protocol !== 'cloudinary:' || !url.hostname || !apiKey || !apiSecret) {
     fail('CLOUDINARY_URL must be cloudinary://key:secret@cloud')
   } else if (!isHttpUrl(uploadPrefix))
     fail('CLOUDINARY_URL must have an http or https address as upload_prefix')
   return {
     cloudName: url?.hostname ?? '',
-    apiKey: decoded(url?.username ?? ''),
-    apiSecret: decoded(url?.password ?? ''),
+    apiKey,
+    apiSecret,
     uploadPrefix: uploadPrefix.replace(/\/+$/, ''),
   }
 }

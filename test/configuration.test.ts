@@ -231,6 +231,14 @@ t.test('a CLOUDINARY_URL that lacks a part is refused', async (t) => {
   t.strictSame(takenOf('CLOUDINARY_URL', ['cloudinary://key:shh@cloud?upload_prefix=ftp://host']), [])
 })
 
+t.test('a CLOUDINARY_URL whose key or secret cannot be decoded is refused', async (t) => {
+  const bad = ['cloudinary://key:s%zz@cloud', 'cloudinary://k%zz:shh@cloud', 'cloudinary://key:%ff@cloud']
+  t.strictSame(takenOf('CLOUDINARY_URL', bad), [])
+  t.strictSame(faultsOf({ ...required, CLOUDINARY_URL: 'cloudinary://key:s%zz@cloud' }), [
+    'CLOUDINARY_URL must be cloudinary://key:secret@cloud',
+  ])
+})
+
 t.test('MONGODB_URI takes every form of the address', async (t) => {
   const databaseOf = (MONGODB_URI: string) => loadConfig({ ...required, MONGODB_URI }).mongodb.databaseName
   t.equal(databaseOf('mongodb://a:27017,b:27017,[::1]:27018/chat?replicaSet=rs'), 'chat')
