@@ -181,8 +181,10 @@ function cloudinary(text: string | undefined, fail: Fail): Config['cloudinary'] 
   if (text === undefined) fail('CLOUDINARY_URL is required')
   else if (url?.protocol !== 'cloudinary:' || !url.hostname || !apiKey || !apiSecret) {
     fail('CLOUDINARY_URL must be cloudinary://key:secret@cloud')
-  } else if (!isHttpUrl(uploadPrefix))
-    fail('CLOUDINARY_URL must have an http or https address as upload_prefix')
+  } else if (!/^https?:\/\//.test(uploadPrefix) || !isHttpUrl(uploadPrefix)) {
+    // By its text, too: the SDK compares it with `http:`, in the environment itself, where nothing can be mended.
+    fail('CLOUDINARY_URL must have an address that begins with http:// or https:// as upload_prefix')
+  }
   return {
     cloudName: url?.hostname ?? '',
     apiKey,

@@ -239,6 +239,12 @@ t.test('a CLOUDINARY_URL whose key or secret cannot be decoded is refused', asyn
   ])
 })
 
+t.test('an upload_prefix is written as the SDK tells http from https', async (t) => {
+  const bad = ['HTTP://host', 'Https://host', '%20http://host', '+http://host', 'http:host', 'https:/host']
+  const urls = bad.map((prefix) => `cloudinary://key:shh@cloud?upload_prefix=${prefix}`)
+  t.strictSame(takenOf('CLOUDINARY_URL', urls), [])
+})
+
 t.test('MONGODB_URI takes every form of the address', async (t) => {
   const databaseOf = (MONGODB_URI: string) => loadConfig({ ...required, MONGODB_URI }).mongodb.databaseName
   t.equal(databaseOf('mongodb://a:27017,b:27017,[::1]:27018/chat?replicaSet=rs'), 'chat')
