@@ -217,7 +217,7 @@ function secretKey(secret: string, fail: Fail): TokenKeys {
 
 function jwksKeys(url: string, fail: Fail): TokenKeys {
   // A password in it would be refused by `fetch`, at every look.
-  if (!isHttpUrl(url) || new URL(url).username) {
+  if (!isHttpUrl(url) || new URL(url).username || new URL(url).password) {
     fail('JWT_JWKS_URL must be an http or https address, without a user and password')
   }
   return { kind: 'jwks', url }
