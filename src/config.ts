@@ -143,11 +143,18 @@ function trustProxy(text: string | undefined, fail: Fail): boolean | number | st
 }
 
 function isSubnet(text: string): boolean {
-  const [address = '', bits, ...rest] = text.split('/')
+  const [address = '', range, ...rest] = text.split('/')
   const family = isIP(address)
-  if (family === 0 || rest.length > 0) return false
+  // Of a zone Fastify's parser knows letters and digits only.
+  if (family === 0 || rest.length > 0 || /%.*[^\da-z]/i.test(address)) return false
   // No /0: Fastify's parser throws on it, and `true` says the same.
-  return bits === undefined || (/^[1-9]\d{0,2}$/.test(bits) && Number(bits) <= (family === 4 ? 32 : 128))
+  const isLength = (bits: string) => /^[1-9]\d{0,2}$/.test(bits) && Number(bits) <= (family === 4 ? 32 : 128)
+  return range === undefined || isLength(range) || (family === 4 && isNetmask(range))
+}
+
+function isNetmask(text: string): boolean {
+  const bits = text.split('.').map((byte) => Number(byte).toString(2).padStart(8, '0'))
+  return isIP(text) === 4 && /^1+0*$/.test(bits.join(''))
 }
 
 function mongodb(uri: string | undefined, fail: Fail): Config['mongodb'] {

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { generateKeyPairSync, type KeyObject } from 'node:crypto'
+import fastify from 'fastify'
 import t from 'tap'
 import { ConfigError, loadConfig } from '../src/config.ts'
 
@@ -33,6 +34,14 @@ function takenOf(
     assert(faults.every((fault) => fault.startsWith(name)))
     return faults.length === 0
   })
+}
+
+function isTakenByFastify(trustProxy: string): boolean {
+  try {
+    return Boolean(fastify({ trustProxy }))
+  } catch {
+    return false
+  }
 }
 
 function publicPem(key: KeyObject): string {
@@ -144,6 +153,9 @@ t.test('TRUST_PROXY takes no name, address or subnet that there is not', async (
     '10.0.0.0/32',
     'fd00::/128',
     '10.0.0.1,::1',
+    '10.0.0.0/255.0.0.0',
+    '10.1.2.3/255.255.255.255',
+    '10.0.0.0/255.254.0.0, ::1',
   ]
   const bad = [
     'yes',
@@ -154,8 +166,15 @@ t.test('TRUST_PROXY takes no name, address or subnet that there is not', async (
     'fd00::/129',
     '10.0.0.1,',
     '-1',
+    '10.0.0.0/0.0.0.0',
+    '10.0.0.0/255.0.255.0',
+    '10.0.0.0/0.255.255.255',
+    'fd00::/255.0.0.0',
+    '10.0.0.0/ffff::',
+    'fe80::1%eth-0',
   ]
   t.strictSame(takenOf('TRUST_PROXY', [...good, ...bad]), good)
+  t.strictSame([...good, ...bad].filter(isTakenByFastify), good)
 })
 
 t.test('two sources of token keys are both named', async (t) => {
