@@ -131,8 +131,7 @@ function sampler(name: string, share = '1', fail: Fail): TracingConfig['sampler'
 }
 
 function trustProxy(text: string | undefined, fail: Fail): boolean | number | string {
-  if (text === undefined || text === 'false') return false
-  if (text === 'true') return true
+  if (text === undefined || text === 'false' || text === 'true') return text === 'true'
   if (/^\d{1,3}$/.test(text)) return Number(text)
   const names = ['loopback', 'linklocal', 'uniquelocal']
   const known = (part: string) => names.includes(part) || isSubnet(part)
@@ -145,9 +144,8 @@ function trustProxy(text: string | undefined, fail: Fail): boolean | number | st
 function isSubnet(text: string): boolean {
   const [address = '', range, ...rest] = text.split('/')
   const family = isIP(address)
-  // Of a zone Fastify's parser knows letters and digits only.
+  // Fastify's parser throws on a zone of more than letters and digits, and on /0 (`true` says the same).
   if (family === 0 || rest.length > 0 || /%.*[^\da-z]/i.test(address)) return false
-  // No /0: Fastify's parser throws on it, and `true` says the same.
   const isLength = (bits: string) => /^[1-9]\d{0,2}$/.test(bits) && Number(bits) <= (family === 4 ? 32 : 128)
   return range === undefined || isLength(range) || (family === 4 && isNetmask(range))
 }
@@ -219,6 +217,12 @@ function tokenKeys(env: Environment, fail: Fail): TokenKeys {
 function secretKey(secret: string, fail: Fail): TokenKeys {
   // RFC 7518, section 3.2: a key of the hash's own size or larger.
   if (Buffer.byteLength(secret) < 32) fail('JWT_SECRET must have at least 32 bytes')
+  // The classic mix-up: anybody may have the public one, and could sign tokens. A private key is as secret as any text.
+  const isPublicKey = /BEGIN [A-Z\d ]*(PUBLIC KEY|CERTIFICATE)/.test(secret)
+  const isPublicJwk = /"kty\\?"\s*:\s*\\?"(RSA|EC|OKP)/.test(secret) && !/"d\\?"\s*:/.test(secret)
+  if (isPublicKey || isPublicJwk) {
+    fail('JWT_SECRET must be secret: a public key belongs into JWT_PUBLIC_KEY, or behind JWT_JWKS_URL')
+  }
   return { kind: 'secret', secret }
 }
 

@@ -192,6 +192,33 @@ t.test('a secret has at least 32 bytes, counted in UTF-8', async (t) => {
   t.strictSame(faultsOf({ ...required, JWT_SECRET: 'ü'.repeat(16) }), [])
 })
 
+t.test('a secret that anybody may know is refused', async (t) => {
+  const { publicKey, privateKey } = generateKeyPairSync('rsa', { modulusLength: 2048 })
+  const pem = publicPem(publicKey)
+  const jwk = publicKey.export({ format: 'jwk' })
+  const edwards = generateKeyPairSync('ed25519').publicKey.export({ format: 'jwk' })
+  const bad = [
+    pem,
+    pem.replaceAll('\n', '\\n'),
+    ` "${pem}"`,
+    publicKey.export({ type: 'pkcs1', format: 'pem' }).toString(),
+    `-----BEGIN CERTIFICATE-----\n${'A'.repeat(64)}\n-----END CERTIFICATE-----`,
+    ...[jwk, edwards, [jwk], { keys: [jwk, edwards] }].map((each) => JSON.stringify(each)),
+    JSON.stringify(jwk, undefined, 2).replaceAll('"', '\\"'),
+  ]
+  const secrets = [
+    privateKey.export({ type: 'pkcs8', format: 'pem' }).toString(),
+    `-----BEGIN SECRET-----\n${'A'.repeat(32)}`,
+    JSON.stringify(privateKey.export({ format: 'jwk' })),
+    JSON.stringify({ kty: 'oct', k: 'A'.repeat(43) }),
+    '{ no JSON, and yet of more than 32 bytes',
+  ]
+  t.strictSame(takenOf('JWT_SECRET', [...bad, ...secrets]), secrets)
+  t.strictSame(faultsOf({ ...required, JWT_SECRET: pem }), [
+    'JWT_SECRET must be secret: a public key belongs into JWT_PUBLIC_KEY, or behind JWT_JWKS_URL',
+  ])
+})
+
 t.test('a JWKS address is http or https, and has no password', async (t) => {
   const url = 'http://127.0.0.1:8080/jwks.json'
   const bad = ['jwks.json', 'file:///jwks.json', 'https://user:shh@issuer.example/']
