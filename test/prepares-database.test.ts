@@ -2,6 +2,7 @@ import { Admin, MongoClient } from 'mongodb'
 import t, { type Test } from 'tap'
 import { buildApp } from '../src/app.ts'
 import { loadConfig } from '../src/config.ts'
+import { useGivenDatabase } from '../src/dev/demo/given-database.ts'
 import { databaseUri, dropDatabase } from './support/database.ts'
 import { jwtSecret, startService } from './support/service.ts'
 
@@ -14,6 +15,10 @@ async function emptyDatabase(t: Test, suffix: string): Promise<{ uri: string; cl
     await dropDatabase(uri)
   })
   return { uri, client }
+}
+
+function withOptions(uri: string, options: string): string {
+  return `${uri}${uri.includes('?') ? '&' : '?'}${options}`
 }
 
 t.test('the start makes the collections and indexes, and leaves those that are there', async (t) => {
@@ -78,7 +83,7 @@ t.test('on a cluster a transaction reads what a majority has, else a snapshot', 
 t.test('whatever the URI says, reads go to the primary and writes to a majority', async (t) => {
   const { uri } = await emptyDatabase(t, '_concerns')
   const weak = 'readPreference=secondary&readConcernLevel=local&w=1&journal=false&retryWrites=false'
-  const service = await startService(t, { mongodbUri: `${uri}${uri.includes('?') ? '&' : '?'}${weak}` })
+  const service = await startService(t, { mongodbUri: withOptions(uri, weak) })
   const [alice, bob] = [await service.person(), await service.person()]
 
   const answer = await alice.sends(bob, 'Hello')
@@ -88,4 +93,55 @@ t.test('whatever the URI says, reads go to the primary and writes to a majority'
   t.equal(readPreference.mode, 'primary')
   t.equal(readConcern.level, 'majority')
   t.equal(writeConcern.w, 'majority')
+})
+
+t.test('an address that asks for more connections than there will be starts', async (t) => {
+  const { uri } = await emptyDatabase(t, '_pool')
+
+  const service = await startService(t, { mongodbUri: withOptions(uri, 'minPoolSize=41&maxPoolSize=50') })
+
+  const { minPoolSize, maxPoolSize } = service.app.mongo.client.options
+  t.strictSame({ minPoolSize, maxPoolSize }, { minPoolSize: 0, maxPoolSize: 40 })
+})
+
+t.test(
+  'an address that asks for other members, by their lag or their tags, reads from the primary',
+  async (t) => {
+    const { uri } = await emptyDatabase(t, '_lag')
+    const lag =
+      'readPreference=secondaryPreferred&maxStalenessSeconds=120&readPreferenceTags=dc:a&readPreferenceTags='
+
+    const service = await startService(t, { mongodbUri: withOptions(uri, lag) })
+
+    const { mode, tags, maxStalenessSeconds } = service.app.mongo.client.options.readPreference
+    t.strictSame(
+      { mode, tags, maxStalenessSeconds },
+      { mode: 'primary', tags: undefined, maxStalenessSeconds: undefined },
+    )
+  },
+)
+
+t.test('an address that would wait for nothing starts, and waits as long as it takes', async (t) => {
+  const { uri } = await emptyDatabase(t, '_waits')
+  const hasty = 'wtimeoutMS=1&SocketTimeout%4DS=1&connectTimeoutMS=1&waitQueueTimeoutMS=1'
+
+  const service = await startService(t, { mongodbUri: withOptions(uri, hasty) })
+
+  const { writeConcern, socketTimeoutMS } = service.app.mongo.client.options
+  t.strictSame({ ...writeConcern }, { w: 'majority' })
+  t.equal(socketTimeoutMS, 10_000)
+})
+
+t.test('the demo’s database may have any of these addresses', async (t) => {
+  const { uri } = await emptyDatabase(t, '_given')
+  const options = 'minPoolSize=3&readPreference=secondary&maxStalenessSeconds=120&wtimeoutMS=1'
+  const databaseName = `given_${process.pid}`
+  const stopping = new AbortController().signal
+  const stage = { env: {}, stopping, say: () => undefined, progress: () => undefined }
+  const atEnd = (_what: string, end: () => unknown): void => t.teardown(end)
+
+  const given = await useGivenDatabase({ uri: withOptions(uri, options), databaseName }, { ...stage, atEnd })
+
+  t.match(given, `/${databaseName}_demo?`)
+  t.match(given, options)
 })
