@@ -1,7 +1,7 @@
 import type { FastifyBaseLogger } from 'fastify'
 import fp from 'fastify-plugin'
 import { type Db, type MongoClient, MongoServerError } from 'mongodb'
-import { ensureBlocksIndex, ensureOwnCollections } from '../collections.ts'
+import { ensureBlocksIndex, ensureOwnCollections, IndexInTheWay } from '../collections.ts'
 import type { Config } from '../config.ts'
 import { createMongoClient } from './mongodb-client.ts'
 
@@ -103,6 +103,7 @@ async function topologyOf(db: Db): Promise<Topology> {
 
 /** Never the driver's own words: they can name hosts, users, and what a command contained. */
 function reason(error: unknown): string {
+  if (error instanceof IndexInTheWay) return error.message
   if (error instanceof MongoServerError && error.code === 18) return 'the database refuses the credentials'
   if (error instanceof MongoServerError) {
     return `the database refuses to make the collections and indexes (${error.codeName})`
