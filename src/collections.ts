@@ -1,4 +1,5 @@
-import type { Collection, Db, IndexDescription, ObjectId } from 'mongodb'
+import { isDeepStrictEqual } from 'node:util'
+import type { Collection, Db, IndexDescription, IndexDescriptionInfo, ObjectId } from 'mongodb'
 import type { MediaItem, MessageType } from '../schemas/message.ts'
 
 /** The data model on one page. What this service owns: `conversations`, `messages`, `media`. */
@@ -86,11 +87,25 @@ const ownIndexes: Record<'conversations' | 'messages' | 'media', IndexDescriptio
 
 const blocksIndex: IndexDescription = { key: { blockerId: 1, blockedId: 1 }, unique: true }
 
-/** Makes the service's own collections and indexes; throws what the database answers. Safe to repeat. */
+/** Somebody has made it; the service can neither use it nor make its own, and what it does to the documents is not known. */
+export class IndexInTheWay extends Error {
+  override readonly name = 'IndexInTheWay'
+  constructor(collection: string, theirs: string | undefined, own: string | undefined) {
+    super(
+      `the index "${theirs}" of ${collection} is in the way of the service’s index "${own}": drop it, and start again`,
+    )
+  }
+}
+
+/** Makes the service's own collections and indexes; throws `IndexInTheWay`, or what the database answers. Safe to repeat. */
 export async function ensureOwnCollections(db: Db): Promise<void> {
   for (const [name, indexes] of Object.entries(ownIndexes)) {
     await ensureCollection(db, name)
-    if (indexes.length > 0) await db.collection(name).createIndexes(indexes)
+    const collection = db.collection(name)
+    const missing = missingOf(indexes, await collection.indexes(), name)
+    // Not the collection's own collation, which may take two keys for one.
+    const exact = missing.map((index) => ({ ...index, collation: { locale: 'simple' } }))
+    if (exact.length > 0) await collection.createIndexes(exact)
   }
 }
 
@@ -122,5 +137,35 @@ async function hasIndexOn(collection: Collection, key: IndexDescription['key']):
     if (error.code === namespaceNotFound) return []
     throw error
   })
-  return indexes.some((index) => JSON.stringify(index.key) === JSON.stringify(key))
+  return indexes.some((index) => hasKey(index, key))
+}
+
+/** One that is like it serves under whatever name: the database refuses a second one. */
+function missingOf(
+  own: readonly IndexDescription[],
+  present: readonly IndexDescriptionInfo[],
+  collection: string,
+): IndexDescription[] {
+  const missing = own.filter((index) => !present.some((each) => isLike(each, index)))
+  for (const { name, key } of missing) {
+    const inTheWay = present.find((each) => each.name === name || hasKey(each, key))
+    if (inTheWay) throw new IndexInTheWay(collection, inTheWay.name, name)
+  }
+  return missing
+}
+
+function isLike(present: IndexDescriptionInfo, own: IndexDescription): boolean {
+  return (
+    hasKey(present, own.key) &&
+    Boolean(present.unique) === Boolean(own.unique) &&
+    isDeepStrictEqual(present.partialFilterExpression, own.partialFilterExpression) &&
+    !present.sparse &&
+    present.expireAfterSeconds === undefined &&
+    present.collation === undefined
+  )
+}
+
+/** The order of the keys counts. */
+function hasKey(present: IndexDescriptionInfo, key: IndexDescription['key']): boolean {
+  return JSON.stringify(present.key) === JSON.stringify(key)
 }

@@ -114,7 +114,7 @@ function headers(text: string, fail: Fail): Record<string, string> {
   const pairs = text.split(',').filter((pair) => pair.trim() !== '')
   const entries = pairs.map((pair) => {
     const [, name = '', value = ''] = /^\s*([\w!#$%&'*+.^`|~-]+)\s*=\s*(.*?)\s*$/.exec(pair) ?? []
-    return [name, decodeOr(value, '')] as const
+    return [name, decoded(value)] as const
   })
   if (!entries.every(([name, value]) => name !== '' && /^[\x20-\x7e]+$/.test(value))) {
     fail('OTEL_EXPORTER_OTLP_HEADERS must be name=value with commas between, values percent-encoded')
@@ -131,8 +131,7 @@ function sampler(name: string, share = '1', fail: Fail): TracingConfig['sampler'
 }
 
 function trustProxy(text: string | undefined, fail: Fail): boolean | number | string {
-  if (text === undefined || text === 'false') return false
-  if (text === 'true') return true
+  if (text === undefined || text === 'false' || text === 'true') return text === 'true'
   if (/^\d{1,3}$/.test(text)) return Number(text)
   const names = ['loopback', 'linklocal', 'uniquelocal']
   const known = (part: string) => names.includes(part) || isSubnet(part)
@@ -143,55 +142,58 @@ function trustProxy(text: string | undefined, fail: Fail): boolean | number | st
 }
 
 function isSubnet(text: string): boolean {
-  const [address = '', bits, ...rest] = text.split('/')
+  const [address = '', range, ...rest] = text.split('/')
   const family = isIP(address)
-  if (family === 0 || rest.length > 0) return false
-  // No /0: Fastify's parser throws on it, and `true` says the same.
-  return bits === undefined || (/^[1-9]\d{0,2}$/.test(bits) && Number(bits) <= (family === 4 ? 32 : 128))
+  // Fastify's parser throws on a zone of more than letters and digits, and on /0 (`true` says the same).
+  if (family === 0 || rest.length > 0 || /%.*[^\da-z]/i.test(address)) return false
+  const isLength = (bits: string) => /^[1-9]\d{0,2}$/.test(bits) && Number(bits) <= (family === 4 ? 32 : 128)
+  return range === undefined || isLength(range) || (family === 4 && isNetmask(range))
+}
+
+function isNetmask(text: string): boolean {
+  const bits = text.split('.').map((byte) => Number(byte).toString(2).padStart(8, '0'))
+  return isIP(text) === 4 && /^1+0*$/.test(bits.join(''))
 }
 
 function mongodb(uri: string | undefined, fail: Fail): Config['mongodb'] {
   // The hosts, after any credentials, then the path: the database's name, which must not have what MongoDB forbids.
   const match = /^mongodb(?:\+srv)?:\/\/(?:[^@/]*@)?[^@/?]+\/([^/?]+)(?:\?.*)?$/.exec(uri ?? '')
-  const databaseName = decodeOr(match?.[1] ?? '', '')
+  const databaseName = decoded(match?.[1] ?? '')
   if (uri === undefined) fail('MONGODB_URI is required')
   else if (!match) fail('MONGODB_URI must be mongodb://host/database or mongodb+srv://host/database')
   else if (databaseName === '' || databaseName.length > 63 || /[/\\. "$*<>:|?\0]/.test(databaseName)) {
     fail('MONGODB_URI must name a database that MongoDB accepts in its path')
-  } else if (!canConstruct(() => new MongoClient(uri)))
-    fail('MONGODB_URI has options that the driver refuses')
+  } else if (!attempt(() => new MongoClient(uri))) fail('MONGODB_URI has options that the driver refuses')
   return { uri: uri ?? '', databaseName }
 }
 
-function canConstruct(construct: () => unknown): boolean {
+function attempt<T>(make: () => T): T | undefined {
   try {
-    construct()
-    return true
+    return make()
   } catch {
-    return false
+    return undefined
   }
 }
 
-function decodeOr(text: string, fallback: string): string {
-  try {
-    return decodeURIComponent(text)
-  } catch {
-    return fallback
-  }
+function decoded(text: string): string {
+  return attempt(() => decodeURIComponent(text)) ?? ''
 }
 
 function cloudinary(text: string | undefined, fail: Fail): Config['cloudinary'] {
   const url = text !== undefined && URL.canParse(text) ? new URL(text) : undefined
+  const [apiKey, apiSecret] = [decoded(url?.username ?? ''), decoded(url?.password ?? '')]
   const uploadPrefix = url?.searchParams.get('upload_prefix') ?? 'https://api.cloudinary.com'
   if (text === undefined) fail('CLOUDINARY_URL is required')
-  else if (url?.protocol !== 'cloudinary:' || !url.hostname || !url.username || !url.password) {
+  else if (url?.protocol !== 'cloudinary:' || !url.hostname || !apiKey || !apiSecret) {
     fail('CLOUDINARY_URL must be cloudinary://key:secret@cloud')
-  } else if (!isHttpUrl(uploadPrefix))
-    fail('CLOUDINARY_URL must have an http or https address as upload_prefix')
+  } else if (!/^https?:\/\//.test(uploadPrefix) || !isHttpUrl(uploadPrefix)) {
+    // By its text, too: the SDK compares it with `http:`, in the environment itself, where nothing can be mended.
+    fail('CLOUDINARY_URL must have an address that begins with http:// or https:// as upload_prefix')
+  }
   return {
     cloudName: url?.hostname ?? '',
-    apiKey: decodeOr(url?.username ?? '', ''),
-    apiSecret: decodeOr(url?.password ?? '', ''),
+    apiKey,
+    apiSecret,
     uploadPrefix: uploadPrefix.replace(/\/+$/, ''),
   }
 }
@@ -215,12 +217,18 @@ function tokenKeys(env: Environment, fail: Fail): TokenKeys {
 function secretKey(secret: string, fail: Fail): TokenKeys {
   // RFC 7518, section 3.2: a key of the hash's own size or larger.
   if (Buffer.byteLength(secret) < 32) fail('JWT_SECRET must have at least 32 bytes')
+  // The classic mix-up: anybody may have the public one, and could sign tokens. A private key is as secret as any text.
+  const isPublicKey = /BEGIN [A-Z\d ]*(PUBLIC KEY|CERTIFICATE)/.test(secret)
+  const isPublicJwk = /"kty\\?"\s*:\s*\\?"(RSA|EC|OKP)/.test(secret) && !/"d\\?"\s*:/.test(secret)
+  if (isPublicKey || isPublicJwk) {
+    fail('JWT_SECRET must be secret: a public key belongs into JWT_PUBLIC_KEY, or behind JWT_JWKS_URL')
+  }
   return { kind: 'secret', secret }
 }
 
 function jwksKeys(url: string, fail: Fail): TokenKeys {
   // A password in it would be refused by `fetch`, at every look.
-  if (!isHttpUrl(url) || new URL(url).username) {
+  if (!isHttpUrl(url) || new URL(url).username || new URL(url).password) {
     fail('JWT_JWKS_URL must be an http or https address, without a user and password')
   }
   return { kind: 'jwks', url }
@@ -228,21 +236,13 @@ function jwksKeys(url: string, fail: Fail): TokenKeys {
 
 function pemKey(text: string, fail: Fail): TokenKeys {
   const pem = text.replaceAll('\\n', '\n')
-  const key = pem.includes('PRIVATE KEY') ? undefined : publicKeyOf(pem)
+  const key = pem.includes('PRIVATE KEY') ? undefined : attempt(() => createPublicKey(pem))
   const algorithm = key && algorithmOf(key)
   if (!key || !algorithm) {
     fail('JWT_PUBLIC_KEY must be a public key in PEM: RSA of at least 2048 bits, EC P-256, or Ed25519')
     return { kind: 'public-key', pem: '', algorithm: 'RS256' }
   }
   return { kind: 'public-key', pem: key.export({ type: 'spki', format: 'pem' }).toString(), algorithm }
-}
-
-function publicKeyOf(pem: string): KeyObject | undefined {
-  try {
-    return createPublicKey(pem)
-  } catch {
-    return undefined
-  }
 }
 
 function algorithmOf(key: KeyObject): TokenAlgorithm | undefined {

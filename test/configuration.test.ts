@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { generateKeyPairSync, type KeyObject } from 'node:crypto'
+import fastify from 'fastify'
 import t from 'tap'
 import { ConfigError, loadConfig } from '../src/config.ts'
 
@@ -33,6 +34,14 @@ function takenOf(
     assert(faults.every((fault) => fault.startsWith(name)))
     return faults.length === 0
   })
+}
+
+function isTakenByFastify(trustProxy: string): boolean {
+  try {
+    return Boolean(fastify({ trustProxy }))
+  } catch {
+    return false
+  }
 }
 
 function publicPem(key: KeyObject): string {
@@ -144,6 +153,9 @@ t.test('TRUST_PROXY takes no name, address or subnet that there is not', async (
     '10.0.0.0/32',
     'fd00::/128',
     '10.0.0.1,::1',
+    '10.0.0.0/255.0.0.0',
+    '10.1.2.3/255.255.255.255',
+    '10.0.0.0/255.254.0.0, ::1',
   ]
   const bad = [
     'yes',
@@ -154,8 +166,15 @@ t.test('TRUST_PROXY takes no name, address or subnet that there is not', async (
     'fd00::/129',
     '10.0.0.1,',
     '-1',
+    '10.0.0.0/0.0.0.0',
+    '10.0.0.0/255.0.255.0',
+    '10.0.0.0/0.255.255.255',
+    'fd00::/255.0.0.0',
+    '10.0.0.0/ffff::',
+    'fe80::1%eth-0',
   ]
   t.strictSame(takenOf('TRUST_PROXY', [...good, ...bad]), good)
+  t.strictSame([...good, ...bad].filter(isTakenByFastify), good)
 })
 
 t.test('two sources of token keys are both named', async (t) => {
@@ -173,11 +192,38 @@ t.test('a secret has at least 32 bytes, counted in UTF-8', async (t) => {
   t.strictSame(faultsOf({ ...required, JWT_SECRET: 'ü'.repeat(16) }), [])
 })
 
+t.test('a secret that anybody may know is refused', async (t) => {
+  const { publicKey, privateKey } = generateKeyPairSync('rsa', { modulusLength: 2048 })
+  const pem = publicPem(publicKey)
+  const jwk = publicKey.export({ format: 'jwk' })
+  const edwards = generateKeyPairSync('ed25519').publicKey.export({ format: 'jwk' })
+  const bad = [
+    pem,
+    pem.replaceAll('\n', '\\n'),
+    ` "${pem}"`,
+    publicKey.export({ type: 'pkcs1', format: 'pem' }).toString(),
+    `-----BEGIN CERTIFICATE-----\n${'A'.repeat(64)}\n-----END CERTIFICATE-----`,
+    ...[jwk, edwards, [jwk], { keys: [jwk, edwards] }].map((each) => JSON.stringify(each)),
+    JSON.stringify(jwk, undefined, 2).replaceAll('"', '\\"'),
+  ]
+  const secrets = [
+    privateKey.export({ type: 'pkcs8', format: 'pem' }).toString(),
+    `-----BEGIN SECRET-----\n${'A'.repeat(32)}`,
+    JSON.stringify(privateKey.export({ format: 'jwk' })),
+    JSON.stringify({ kty: 'oct', k: 'A'.repeat(43) }),
+    '{ no JSON, and yet of more than 32 bytes',
+  ]
+  t.strictSame(takenOf('JWT_SECRET', [...bad, ...secrets]), secrets)
+  t.strictSame(faultsOf({ ...required, JWT_SECRET: pem }), [
+    'JWT_SECRET must be secret: a public key belongs into JWT_PUBLIC_KEY, or behind JWT_JWKS_URL',
+  ])
+})
+
 t.test('a JWKS address is http or https, and has no password', async (t) => {
   const url = 'http://127.0.0.1:8080/jwks.json'
   const bad = ['jwks.json', 'file:///jwks.json', 'https://user:shh@issuer.example/']
   t.strictSame(loadConfig({ ...withoutKeys, JWT_JWKS_URL: url }).token.keys, { kind: 'jwks', url })
-  t.strictSame(takenOf('JWT_JWKS_URL', bad, withoutKeys), [])
+  t.strictSame(takenOf('JWT_JWKS_URL', [...bad, 'http://:shh@issuer.example/'], withoutKeys), [])
 })
 
 t.test('a public key decides the algorithm, with real line ends or with \\n', async (t) => {
@@ -229,6 +275,20 @@ t.test('a CLOUDINARY_URL that lacks a part is refused', async (t) => {
   ]
   t.strictSame(takenOf('CLOUDINARY_URL', bad), [])
   t.strictSame(takenOf('CLOUDINARY_URL', ['cloudinary://key:shh@cloud?upload_prefix=ftp://host']), [])
+})
+
+t.test('a CLOUDINARY_URL whose key or secret cannot be decoded is refused', async (t) => {
+  const bad = ['cloudinary://key:s%zz@cloud', 'cloudinary://k%zz:shh@cloud', 'cloudinary://key:%ff@cloud']
+  t.strictSame(takenOf('CLOUDINARY_URL', bad), [])
+  t.strictSame(faultsOf({ ...required, CLOUDINARY_URL: 'cloudinary://key:s%zz@cloud' }), [
+    'CLOUDINARY_URL must be cloudinary://key:secret@cloud',
+  ])
+})
+
+t.test('an upload_prefix is written as the SDK tells http from https', async (t) => {
+  const bad = ['HTTP://host', 'Https://host', '%20http://host', '+http://host', 'http:host', 'https:/host']
+  const urls = bad.map((prefix) => `cloudinary://key:shh@cloud?upload_prefix=${prefix}`)
+  t.strictSame(takenOf('CLOUDINARY_URL', urls), [])
 })
 
 t.test('MONGODB_URI takes every form of the address', async (t) => {

@@ -69,6 +69,37 @@ t.test('a token by a secret has every claim that is asked for', async (t) => {
   t.same(answers, each(answers, '401 TOKEN_INVALID', rightOnly))
 })
 
+/** What a secret may look like, and is not taken for. */
+const keyLike = {
+  'a private key': key.privateKey.export({ type: 'pkcs8', format: 'pem' }).toString(),
+  'a private key of a curve': keyPair('ES256').privateKey.export({ type: 'sec1', format: 'pem' }).toString(),
+  'a private JWK': JSON.stringify(key.privateKey.export({ format: 'jwk' })),
+  'a PEM of nothing': `-----BEGIN SECRET-----\n${'A'.repeat(32)}\n-----END SECRET-----\n`,
+}
+
+t.test('a secret that looks like a private key is the bytes that it is', async (t) => {
+  const outcomesOf = async (secret: string): Promise<Record<string, string>> => {
+    const sends = await sender(t, { JWT_SECRET: secret }, { alg: 'HS256', signer: hmac(secret) })
+    return await outcomes({
+      'its bytes': sends(rightful),
+      'less its last byte': sends(rightful, {}, hmac(secret.slice(0, -1))),
+      'as a key': sends(rightful, { alg: 'RS256' }, key.signer),
+    })
+  }
+
+  const answers = await Promise.all(Object.values(keyLike).map(outcomesOf))
+
+  const expected = {
+    'its bytes': accepted,
+    'less its last byte': '401 TOKEN_INVALID',
+    'as a key': '401 TOKEN_INVALID',
+  }
+  t.same(
+    answers,
+    answers.map(() => expected),
+  )
+})
+
 t.test('a token by a public key has every claim that is asked for', async (t) => {
   const env = { JWT_SECRET: '', JWT_PUBLIC_KEY: key.pem }
   const sends = await sender(t, env, { alg: 'RS256', signer: key.signer })

@@ -65,7 +65,12 @@ export default fp<Config['token']>(
     await app.register(
       jwt,
       keys.kind === 'secret'
-        ? { secret: keys.secret, verify: { ...verify, algorithms: ['HS256'] } }
+        ? {
+            secret: keys.secret,
+            verify: { ...verify, algorithms: ['HS256'] },
+            // Nothing is signed here; but the plugin makes a signer, and without this takes a secret that looks like a key for one.
+            sign: { algorithm: 'HS256' },
+          }
         : {
             secret: { public: keys.pem },
             verify: { ...verify, algorithms: [keys.algorithm] },

@@ -1,8 +1,9 @@
 import type { FastifyBaseLogger } from 'fastify'
 import fp from 'fastify-plugin'
-import { type Db, MongoClient, MongoServerError } from 'mongodb'
-import { ensureBlocksIndex, ensureOwnCollections } from '../collections.ts'
+import { type Db, type MongoClient, MongoServerError } from 'mongodb'
+import { ensureBlocksIndex, ensureOwnCollections, IndexInTheWay } from '../collections.ts'
 import type { Config } from '../config.ts'
+import { createMongoClient } from './mongodb-client.ts'
 
 declare module 'fastify' {
   interface FastifyInstance {
@@ -39,25 +40,11 @@ const driverOptions = {
   maxPoolSize: 40,
 } as const
 
-/** Whatever the URI says: nothing is read from a member that lags, and nothing is acknowledged that could roll back. */
-const guarantees = {
-  readPreference: 'primary',
-  // Not `readConcern`: the URI's level would win over it.
-  readConcernLevel: 'majority',
-  writeConcern: { w: 'majority' },
-  retryReads: true,
-  retryWrites: true,
-} as const
-
 /** Decorates `app.mongo`, once the database has answered and the collections and indexes are there. */
 export default fp<Config['mongodb']>(
   async (app, { uri, databaseName }) => {
     const topology = await prepare(uri, databaseName, app.log)
-    const client = new MongoClient(uri, {
-      appName: 'private-message-service',
-      ...driverOptions,
-      ...guarantees,
-    })
+    const client = createMongoClient(uri, { appName: 'private-message-service', ...driverOptions })
     app.addHook('onClose', () => client.close())
     const primary = primaryOf(client)
     await client.connect().catch((cause: unknown) => {
@@ -88,11 +75,7 @@ function primaryOf(client: MongoClient): () => string {
 
 /** With a client of its own: a build of an index may take hours, and the service's client must never wait so long. */
 async function prepare(uri: string, databaseName: string, log: FastifyBaseLogger): Promise<Topology> {
-  const client = new MongoClient(uri, {
-    ...guarantees,
-    serverSelectionTimeoutMS: startTimeoutMs,
-    maxPoolSize: 2,
-  })
+  const client = createMongoClient(uri, { serverSelectionTimeoutMS: startTimeoutMs, maxPoolSize: 2 })
   try {
     const db = client.db(databaseName)
     const topology = await topologyOf(db)
@@ -120,6 +103,7 @@ async function topologyOf(db: Db): Promise<Topology> {
 
 /** Never the driver's own words: they can name hosts, users, and what a command contained. */
 function reason(error: unknown): string {
+  if (error instanceof IndexInTheWay) return error.message
   if (error instanceof MongoServerError && error.code === 18) return 'the database refuses the credentials'
   if (error instanceof MongoServerError) {
     return `the database refuses to make the collections and indexes (${error.codeName})`

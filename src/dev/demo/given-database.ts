@@ -1,7 +1,8 @@
 import { once } from 'node:events'
 import { hostname } from 'node:os'
-import { type Db, MongoClient, MongoServerError, ObjectId } from 'mongodb'
+import { type Db, MongoServerError, ObjectId } from 'mongodb'
 import type { Config } from '../../config.ts'
+import { createMongoClient } from '../../plugins/mongodb-client.ts'
 import { isAlive } from '../processes.ts'
 import { DemoFailure } from './failure.ts'
 import type { Stage } from './stage.ts'
@@ -25,15 +26,13 @@ const runLifeMs = 86_400_000
 const options = {
   appName: 'private-message-service-demo',
   serverSelectionTimeoutMS: answerTimeoutMs,
-  readPreference: 'primary',
-  writeConcern: { w: 'majority' },
   maxPoolSize: 2,
 } as const
 
 /** A database beside the one that the URI names, dropped at the end. Gives its URI. */
 export async function useGivenDatabase(given: Config['mongodb'], stage: Stage): Promise<string> {
   const name = demoNameOf(given)
-  const client = new MongoClient(given.uri, options)
+  const client = createMongoClient(given.uri, options)
   stage.atEnd('the connection to the database', () => client.close())
   try {
     await orStop(client.connect(), stage.stopping)
