@@ -2,7 +2,6 @@ import { Registry } from 'prom-client'
 import t, { type Test } from 'tap'
 import { Refusal } from '../src/errors.ts'
 import { createAfterwards } from '../src/send-message/afterwards.ts'
-import { createKnownChats } from '../src/send-message/known-chats.ts'
 import { createMeters } from '../src/send-message/meters.ts'
 import { claimMedia, type Promotion, promoteMedia } from '../src/send-message/promote-media.ts'
 import { sendMessage } from '../src/send-message/send-message.ts'
@@ -326,17 +325,4 @@ t.test('a sweep that fails is logged by name, and the next one goes on', async (
 
   t.strictSame(warnings, [{ err: 'MongoServerError' }])
   t.equal(whereIs(storage, id), 'temp')
-})
-
-t.test('of the chats that are known, the oldest are forgotten', async (t) => {
-  const people = await Promise.all([two(), two(), two()])
-  const [first, second, third] = people.map(([alice, bob]) => draft(alice, bob).conversationId)
-  const known = createKnownChats(2)
-
-  for (const id of [first, second, third]) if (id) known.add([id])
-
-  t.strictSame(
-    [first, second, third].map((id) => id && known.has(id)),
-    [false, true, true],
-  )
 })

@@ -9,8 +9,8 @@ import { MongoClient } from 'mongodb'
 import t, { type Test } from 'tap'
 import { startCloudinary } from '../src/dev/cloudinary/server.ts'
 import { dataFolderPrefix } from '../src/dev/data-folders.ts'
-import { eventually } from '../src/dev/processes.ts'
 import { databaseUri, dropDatabase } from './support/database.ts'
+import { eventually } from './support/eventually.ts'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 const command = [process.execPath, '--import', 'tsx', 'src/dev/demo.ts'] as const
@@ -20,8 +20,8 @@ const withBinary = { skip: process.env.MONGODB_URI ? 'MONGODB_URI names the serv
 const withCurl = { skip: spawnSync('curl', ['--version']).status === 0 ? false : 'there is no curl here' }
 
 // Measured: 3 s on a quiet machine. The last ones to end are watchers that look every second or two.
-const shownWithin = { timeoutMs: 60_000 }
-const goneWithin = { timeoutMs: 15_000 }
+const shownWithinMs = 60_000
+const goneWithinMs = 15_000
 
 const outcomes = [
   'A text → 200 OK',
@@ -52,12 +52,12 @@ t.test('with DEMO_EXIT=1 it shows every request, and ends with 0 and nothing lef
     outcomes,
   )
   t.notMatch(demo.stdout(), '\u001b', 'no colour without a terminal')
-  t.ok(await eventually(demo.hasLeftNothing, goneWithin), 'no process and no folder is left')
+  await eventually(demo.hasLeftNothing, goneWithinMs)
 })
 
 t.test('it stays up, its lines work when pasted, and Ctrl-C leaves nothing', withBinary, async (t) => {
   const demo = await startDemo(t, { PORT: '0' })
-  t.ok(await eventually(() => /Ctrl-C stops/.test(demo.stdout()), shownWithin), 'it is up')
+  await eventually(() => /Ctrl-C stops/.test(demo.stdout()), shownWithinMs)
 
   await t.test('each line is answered as it was here', withCurl, async (t) => {
     for (const { line, outcome } of shownSteps(demo.stdout())) {
@@ -75,18 +75,18 @@ t.test('it stays up, its lines work when pasted, and Ctrl-C leaves nothing', wit
 
   t.strictSame(await demo.ended, { code: 0, signal: null })
   t.equal(demo.stderr(), '')
-  t.ok(await eventually(demo.hasLeftNothing, goneWithin), 'no process and no folder is left')
+  await eventually(demo.hasLeftNothing, goneWithinMs)
 })
 
 t.test('SIGTERM while it starts ends it, and leaves nothing', withBinary, async (t) => {
   const demo = await startDemo(t, { PORT: '0' })
-  t.ok(await eventually(() => /^mongod: /m.test(demo.stdout()), shownWithin), 'it looks for a mongod')
+  await eventually(() => /^mongod: /m.test(demo.stdout()), shownWithinMs)
 
   process.kill(demo.pid, 'SIGTERM')
 
   t.strictSame(await demo.ended, { code: 130, signal: null })
   t.equal(demo.stderr(), '')
-  t.ok(await eventually(demo.hasLeftNothing, goneWithin), 'no process and no folder is left')
+  await eventually(demo.hasLeftNothing, goneWithinMs)
 })
 
 t.test('it ends when the shell that npm started it by has ended', async (t) => {
@@ -94,11 +94,11 @@ t.test('it ends when the shell that npm started it by has ended', async (t) => {
   const env = { MONGODB_URI: uri, PORT: '0', npm_lifecycle_event: 'demo' }
   // The second command keeps the shell from becoming the demo.
   const demo = await startDemo(t, env, ['sh', '-c', 'node --import tsx src/dev/demo.ts; true'])
-  t.ok(await eventually(() => /Ctrl-C stops/.test(demo.stdout()), shownWithin), 'it is up')
+  await eventually(() => /Ctrl-C stops/.test(demo.stdout()), shownWithinMs)
 
   process.kill(demo.pid, 'SIGTERM')
 
-  t.ok(await eventually(demo.hasLeftNothing, goneWithin), 'no process is left')
+  await eventually(demo.hasLeftNothing, goneWithinMs)
   t.notOk((await databaseNames(uri)).includes(`${nameOf(uri)}_demo`))
 })
 

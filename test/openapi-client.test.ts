@@ -8,9 +8,9 @@ import openapiTS, { astToString } from 'openapi-typescript'
 import t, { type Test } from 'tap'
 import ts from 'typescript'
 import { type RefusalCode, refusalCodes, refusals } from '../schemas/refusal.ts'
-import { eventually } from '../src/dev/processes.ts'
 import { twistedFetch } from './support/client-fetch.ts'
 import { startDatabaseProxy } from './support/database-proxy.ts'
+import { eventually } from './support/eventually.ts'
 import { latch, promotionOf } from './support/media.ts'
 import { type Person, tokenOf } from './support/people.ts'
 import { type Service, startService } from './support/service.ts'
@@ -330,7 +330,7 @@ async function whileFull({ app }: Service, ask: () => Promise<Read>): Promise<Re
     if (answer.code !== 'OVERLOADED') answer = await firstOf(20)
     return answer.code === 'OVERLOADED'
   }
-  await eventually(isRefused, { timeoutMs: 30_000 })
+  await eventually(isRefused, 30_000)
   isOver = true
   await filling
   return answer
@@ -357,7 +357,7 @@ async function whileStopping(t: Test, stopping: Service): Promise<Read> {
     answer = await ask()
     return answer.status !== 200
   }
-  await eventually(isRefused, { timeoutMs: 4_000, everyMs: 120 })
+  await eventually(isRefused, 4_000, 120)
   open()
   await Promise.all([held, closed])
   return answer

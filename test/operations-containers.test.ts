@@ -9,9 +9,9 @@ import { fileURLToPath } from 'node:url'
 import { type Copy, DockerfileParser, type Instruction, type JSONInstruction } from 'dockerfile-ast'
 import { validate } from 'dockerfile-utils'
 import t from 'tap'
-import ts from 'typescript'
 import { parse } from 'yaml'
 import { loadConfig } from '../src/config.ts'
+import { importsOf, parsed } from './support/imports.ts'
 import { startService } from './support/service.ts'
 
 // No container engine is needed here: what the files say is held against what they speak of.
@@ -99,12 +99,12 @@ t.test('what the build takes holds all that it compiles, and it compiles nothing
 t.test('every package that the built code imports is a dependency of production', async (t) => {
   const imported = new Set<string>()
   for (const file of await builtFiles()) {
-    for (const { text, isType } of importsOf(file, await read(file))) {
-      const name = text
+    for (const { to, isOurs, isTypeOnly } of importsOf(file, parsed(file, await read(file)))) {
+      const name = to
         .split('/')
-        .slice(0, text.startsWith('@') ? 2 : 1)
+        .slice(0, to.startsWith('@') ? 2 : 1)
         .join('/')
-      if (!isType && !/^(\.|node:)/.test(text)) imported.add(name)
+      if (!isTypeOnly && !isOurs && !to.startsWith('node:')) imported.add(name)
     }
   }
   t.ok(imported.has('fastify') && imported.has('@opentelemetry/sdk-trace'))
@@ -121,24 +121,6 @@ async function builtFiles(): Promise<string[]> {
     ),
   )
   return files.flat().filter((path) => path.endsWith('.ts') && !path.startsWith(join('src', 'dev')))
-}
-
-/** Also those that are imported when they are needed; what is imported as a type alone is gone once it is built. */
-function importsOf(file: string, code: string): { text: string; isType: boolean }[] {
-  const found: { text: string; isType: boolean }[] = []
-  const look = (node: ts.Node): void => {
-    const from =
-      ts.isImportDeclaration(node) || ts.isExportDeclaration(node)
-        ? node.moduleSpecifier
-        : ts.isCallExpression(node) && node.expression.kind === ts.SyntaxKind.ImportKeyword
-          ? node.arguments[0]
-          : undefined
-    const isType = ts.isImportDeclaration(node) && node.importClause?.isTypeOnly === true
-    if (from && ts.isStringLiteral(from)) found.push({ text: from.text, isType })
-    ts.forEachChild(node, look)
-  }
-  look(ts.createSourceFile(file, code, ts.ScriptTarget.Latest, true))
-  return found
 }
 
 /** Runs the very command of the image. */

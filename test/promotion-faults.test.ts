@@ -9,6 +9,8 @@ import { letTimePass, picture, promoted, promotionOf, recordOf, undoOf, whereIs 
 import type { Answer, Person } from './support/people.ts'
 import { startService } from './support/service.ts'
 
+// What a storage does to each of three items by its status, its pace or its connection is in storage-faults*.test.ts.
+
 const service = await startService(t)
 const { db, storage } = service
 
@@ -37,8 +39,8 @@ async function sending(): Promise<Sending> {
 }
 
 /** The answer names the item; the others are back before it; and the same uploads go through once the fault is gone. */
-function failsWith(what: string, fault: Fault, options: object = {}): void {
-  t.test(`${what}: refused, undone, and free to be sent again at once`, options, async (t) => {
+function failsWith(what: string, fault: Fault): void {
+  t.test(`${what}: refused, undone, and free to be sent again at once`, async (t) => {
     const { alice, bob, ids, send } = await sending()
     const mend = storage.faults.on(promotionOf(ids[1]), fault)
 
@@ -54,8 +56,8 @@ function failsWith(what: string, fault: Fault, options: object = {}): void {
 }
 
 /** The storage has done it and only its answer is lost: who looks finds it. */
-function goesThroughAfter(what: string, fault: Fault, options: object = {}): void {
-  t.test(`${what}: looked at, and stored`, options, async (t) => {
+function goesThroughAfter(what: string, fault: Fault): void {
+  t.test(`${what}: looked at, and stored`, async (t) => {
     const { alice, bob, ids, send } = await sending()
     storage.faults.on(promotionOf(ids[1]), fault)
 
@@ -76,31 +78,13 @@ function refusedAndUndone(t: Test, { answer, places, ms }: Awaited<ReturnType<Se
   t.strictSame(places, ['temp', 'temp', 'temp'])
 }
 
-failsWith('400', { kind: 'status', status: 400 })
-failsWith('401', { kind: 'status', status: 401 })
-failsWith('403', { kind: 'status', status: 403 })
-failsWith('409', { kind: 'status', status: 409 })
-failsWith('420', { kind: 'status', status: 420 })
-failsWith('423', { kind: 'status', status: 423 })
-failsWith('429', { kind: 'status', status: 429 })
-failsWith('500', { kind: 'status', status: 500 })
-failsWith('502', { kind: 'status', status: 502 })
-failsWith('503', { kind: 'status', status: 503 })
-failsWith('no JSON', { kind: 'invalid-json' })
 failsWith('an answer about another asset', {
   kind: 'wrong-answer',
   body: { public_id: 'messages/other', asset_id: 'x', secure_url: 'https://x', bytes: 1 },
 })
 failsWith('an answer about nothing', { kind: 'wrong-answer', body: null })
-failsWith('a reset before the deed', { kind: 'reset-before' })
-failsWith('no answer', { kind: 'hang' }, sideBySide())
 
-goesThroughAfter('500 after the deed', { kind: 'status', status: 500, when: 'after' })
-goesThroughAfter('no JSON after the deed', { kind: 'invalid-json', when: 'after' })
 goesThroughAfter('a wrong answer after the deed', { kind: 'wrong-answer', body: {}, when: 'after' })
-goesThroughAfter('a reset after the deed', { kind: 'reset-after' })
-goesThroughAfter('no answer after the deed', { kind: 'hang-after' }, sideBySide())
-goesThroughAfter('an answer that drips', { kind: 'drip', everyMs: 400 }, sideBySide())
 
 t.test('an upload that is not there is named, and goes through once it is', async (t) => {
   const { alice, ids, send } = await sending()
@@ -269,9 +253,7 @@ t.test('a storage that answers nothing at all: refused in time, and texts flow',
   t.ok(ms < 18_000)
 })
 
-t.test('no socket is left behind by any of them', async (t) => {
+t.test('no socket is left behind by any of them', async () => {
   // Idle ones are kept for 4 s; one that hung would stay.
   await eventually(() => storage.openSockets() === 0, 30_000)
-
-  t.equal(storage.openSockets(), 0)
 })

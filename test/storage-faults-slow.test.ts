@@ -3,16 +3,8 @@ import { eventually } from './support/eventually.ts'
 import { latch } from './support/media.ts'
 import { startService } from './support/service.ts'
 import { type SlowAnswer, slownessesOf } from './support/storage-slowness.ts'
-import {
-  back,
-  itemNames,
-  refused,
-  type Sent,
-  storedOnce,
-  sweepLater,
-  type Trio,
-  trioIn,
-} from './support/storage-trio.ts'
+import { back, itemNames, refused, type Sent, storedOnce, type Trio, trioIn } from './support/storage-trio.ts'
+import { sweepLater } from './support/sweeping.ts'
 
 // Each of these takes the whole time of a call, or of several. So all of them are sent first, and wait side by side; then
 // the storage is mended. What the records say meanwhile is in the other files: here a busy machine may leave to the sweeper

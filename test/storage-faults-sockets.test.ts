@@ -3,7 +3,7 @@ import { eventually } from './support/eventually.ts'
 import { picture, whereIs } from './support/media.ts'
 import type { Person } from './support/people.ts'
 import { startService } from './support/service.ts'
-import { sweepLater } from './support/storage-trio.ts'
+import { sweepLater } from './support/sweeping.ts'
 
 // How many calls the service has under way at once; the others wait for a socket, within their own time.
 const socketsMax = 64

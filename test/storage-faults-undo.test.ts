@@ -11,10 +11,10 @@ import {
   type Sent,
   status,
   storedOnce,
-  sweepLater,
   type Trio,
   trioIn,
 } from './support/storage-trio.ts'
+import { sweepLater } from './support/sweeping.ts'
 
 // The storage refuses one of three, so that the others go back; and it does to one of these what it did to the promotions
 // in storage-faults.test.ts.

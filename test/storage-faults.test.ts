@@ -12,9 +12,9 @@ import {
   refused,
   status,
   storedOnce,
-  sweepLater,
   trioIn,
 } from './support/storage-trio.ts'
+import { sweepLater } from './support/sweeping.ts'
 
 // What a storage that answers at once can do to each of three items. What it does slowly is in storage-faults-slow.test.ts,
 // what it does to the way back in storage-faults-undo.test.ts.

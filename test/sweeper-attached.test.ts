@@ -4,7 +4,7 @@ import { sendMessage } from '../src/send-message/send-message.ts'
 import { sweepOnce } from '../src/send-message/sweep-media.ts'
 import { undoPromotion } from '../src/send-message/undo-promotion.ts'
 import { codeOf, draft, startFeature } from './support/feature.ts'
-import { latch, letTimePass, promotionOf, recordOf, undoOf, whereIs } from './support/media.ts'
+import { databaseNowMs, latch, letTimePass, promotionOf, recordOf, undoOf, whereIs } from './support/media.ts'
 import type { Person } from './support/people.ts'
 import { sweeping } from './support/sweeping.ts'
 
@@ -66,7 +66,7 @@ t.test('a promotion that lands beside it is undone, and the message keeps its ow
   t.strictSame(quiet, { undone: 1, closed: 0, failed: 0 })
   t.strictSame(afterQuiet[0], ['temp', 'messages'])
   t.match(afterQuiet[1], { state: 'attached', uncertain: 'late', messageId: settled?.messageId })
-  t.ok((afterQuiet[1]?.until?.getTime() ?? 0) > Date.now() + 3_500_000)
+  t.ok((afterQuiet[1]?.until?.getTime() ?? 0) > (await databaseNowMs(db)) + 3_500_000)
   t.strictSame(hour, { undone: 0, closed: 1, failed: 0 })
   t.strictSame(never, { undone: 0, closed: 0, failed: 0 })
   t.strictSame(places(), ['temp', 'messages'])

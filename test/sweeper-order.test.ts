@@ -5,7 +5,7 @@ import { sendMessage } from '../src/send-message/send-message.ts'
 import { type SweepCounts, sweepOnce } from '../src/send-message/sweep-media.ts'
 import { undoPromotion } from '../src/send-message/undo-promotion.ts'
 import { codeOf, draft, startFeature } from './support/feature.ts'
-import { letTimePass, promoted, recordOf, undoOf, whereIs } from './support/media.ts'
+import { databaseNowMs, letTimePass, promoted, recordOf, undoOf, whereIs } from './support/media.ts'
 import { sweeping } from './support/sweeping.ts'
 
 const feature = await startFeature(t)
@@ -73,7 +73,8 @@ t.test('what the storage refuses is tried later, and later each time, and blocks
   const waits: number[] = []
   const sweepAndWait = async (...ids: string[]): Promise<SweepCounts> => {
     const counts = await sweepLater(...ids)
-    waits.push(Math.ceil((((await recordOf(db, stuck))?.until?.getTime() ?? 0) - Date.now()) / 1_000))
+    const untilMs = (await recordOf(db, stuck))?.until?.getTime() ?? 0
+    waits.push(Math.ceil((untilMs - (await databaseNowMs(db))) / 1_000))
     return counts
   }
 

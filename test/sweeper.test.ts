@@ -4,7 +4,16 @@ import { sendMessage } from '../src/send-message/send-message.ts'
 import { sweepOnce } from '../src/send-message/sweep-media.ts'
 import { undoPromotion } from '../src/send-message/undo-promotion.ts'
 import { codeOf, draft, startFeature } from './support/feature.ts'
-import { latch, letTimePass, promoted, promotionOf, recordOf, undoOf, whereIs } from './support/media.ts'
+import {
+  databaseNowMs,
+  latch,
+  letTimePass,
+  promoted,
+  promotionOf,
+  recordOf,
+  undoOf,
+  whereIs,
+} from './support/media.ts'
 
 import { sweeping } from './support/sweeping.ts'
 
@@ -38,7 +47,7 @@ t.test('killed after the claim: the record is closed, after a look in an hour', 
   t.match(undone, { state: 'undone', uncertain: 'forward' })
   t.strictSame(quiet, { undone: 0, closed: 1, failed: 0 })
   t.match(kept, { state: 'undone', uncertain: 'late' })
-  t.ok((kept?.until?.getTime() ?? 0) > Date.now() + 3_500_000)
+  t.ok((kept?.until?.getTime() ?? 0) > (await databaseNowMs(db)) + 3_500_000)
   t.strictSame(hour, { undone: 0, closed: 1, failed: 0 })
   t.equal(await recordOf(db, id), null)
   await isFree(t, alice, bob, id)
@@ -99,10 +108,12 @@ t.test('an undo’s lease is as long as the quiet time', async (t) => {
   const id = alice.uploads('image')
   const { claim } = await promotedAndKilled(alice, bob, id)
 
+  const beforeMs = await databaseNowMs(db)
   await deps.records.beginUndo([{ id, uncertain: false }], { held: claim, next: 'undoer' })
+  const afterMs = await databaseNowMs(db)
 
-  const lease = ((await recordOf(db, id))?.until?.getTime() ?? 0) - Date.now()
-  t.ok(lease > 80_000 && lease <= 90_000)
+  const untilMs = (await recordOf(db, id))?.until?.getTime() ?? 0
+  t.ok(untilMs >= beforeMs + 90_000 && untilMs <= afterMs + 90_000)
 })
 
 t.test('what is attached is never touched', async (t) => {

@@ -1,10 +1,11 @@
 import { execFile } from 'node:child_process'
 import { readFile } from 'node:fs/promises'
-import { dirname, join, normalize } from 'node:path'
+import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import t from 'tap'
 import ts from 'typescript'
+import { type Import, importsOf, parsed, visit } from './support/imports.ts'
 
 // The house's rules that no linter has. Each test gives the places that break one.
 
@@ -62,14 +63,6 @@ const longFiles: Readonly<Record<string, string>> = {
 /** Of comments and strings, which the formatter leaves alone: one of 110 columns may end in a long word. */
 const columnsMax = 140
 
-interface Import {
-  from: string
-  /** A path from the project's folder, or a package. */
-  to: string
-  isOurs: boolean
-  isTypeOnly: boolean
-}
-
 const tracked = (await run('git', ['ls-files'], { cwd: root })).stdout.trim().split('\n')
 const texts = new Map(
   await Promise.all(
@@ -79,47 +72,8 @@ const texts = new Map(
 const code = new Map(
   [...texts].filter(([file]) => /^(src|schemas|test|bench|examples)\/.*(?<!\.d)\.ts$/.test(file)),
 )
-const sources = new Map(
-  [...code].map(([file, text]) => [file, ts.createSourceFile(file, text, ts.ScriptTarget.Latest, true)]),
-)
+const sources = new Map([...code].map(([file, text]) => [file, parsed(file, text)]))
 const imports = [...sources].flatMap(([file, source]) => importsOf(file, source))
-
-function importsOf(from: string, source: ts.SourceFile): Import[] {
-  const found: Import[] = []
-  visit(source, (node) => {
-    const specifier =
-      ts.isImportDeclaration(node) || ts.isExportDeclaration(node)
-        ? node.moduleSpecifier
-        : dynamicImport(node)
-    if (!specifier || !ts.isStringLiteral(specifier)) return
-    const isOurs = specifier.text.startsWith('.')
-    const to = isOurs ? normalize(join(dirname(from), specifier.text)) : specifier.text
-    found.push({ from, to, isOurs, isTypeOnly: isTypeOnly(node) })
-  })
-  return found
-}
-
-function dynamicImport(node: ts.Node): ts.Node | undefined {
-  const isImport = ts.isCallExpression(node) && node.expression.kind === ts.SyntaxKind.ImportKeyword
-  return isImport ? node.arguments[0] : undefined
-}
-
-function isTypeOnly(node: ts.Node): boolean {
-  if (!ts.isImportDeclaration(node) || !node.importClause) return false
-  const { isTypeOnly: whole, name, namedBindings } = node.importClause
-  if (whole) return true
-  return (
-    !name &&
-    !!namedBindings &&
-    ts.isNamedImports(namedBindings) &&
-    namedBindings.elements.every((each) => each.isTypeOnly)
-  )
-}
-
-function visit(node: ts.Node, look: (node: ts.Node) => void): void {
-  look(node)
-  ts.forEachChild(node, (child) => visit(child, look))
-}
 
 function ruleFor<R>(rules: Readonly<Record<string, R>>, file: string): R | undefined {
   return rules[Object.keys(rules).find((start) => file.startsWith(start)) ?? '']

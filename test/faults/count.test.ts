@@ -2,10 +2,10 @@ import { ObjectId } from 'mongodb'
 import t from 'tap'
 import type { MediaRecordDocument } from '../../src/collections.ts'
 import { conversationIdOf, pairOf } from '../../src/send-message/conversation.ts'
+import { commandNames } from '../support/database-messages.ts'
 import { countUp, type Found, type StoredMessage } from './support/count.ts'
 import { type Entry, openLedger } from './support/ledger.ts'
 import { longestGapMs, rateOf, recoveryMs } from './support/rate.ts'
-import { commandNames } from './support/wire-messages.ts'
 
 // What counts the messages after a fault must itself be able to fail: each test changes one thing that must not be.
 

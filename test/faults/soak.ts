@@ -2,7 +2,7 @@ import { writeFile } from 'node:fs/promises'
 import { cpus } from 'node:os'
 import { setTimeout as pause } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
-import { eventually } from '../../src/dev/processes.ts'
+import { eventually } from '../support/eventually.ts'
 import { failed, reportOf } from './report.ts'
 import type { Outcome, Stage } from './scenario.ts'
 import { chartOf, type SoakCourse } from './soak/chart.ts'
@@ -90,11 +90,9 @@ async function soak(stage: Stage, course: SoakCourse): Promise<Outcome> {
   await sampling.stop()
   closeConnections()
 
-  // Who still holds something lets go of it within the transactions' own limit.
-  await eventually(async () => (await sampleDatabase(stage.members)).openTransactions === 0, {
-    timeoutMs: settleTimeoutMs,
-    everyMs: 500,
-  })
+  // Who still holds something lets go of it within the transactions' own limit; what is left then is told as broken below.
+  const isSettled = async (): Promise<boolean> => (await sampleDatabase(stage.members)).openTransactions === 0
+  await eventually(isSettled, settleTimeoutMs, 500).catch(() => {})
   const { ledger } = traffic
   const found = await findAll(stage.db, stage.storage)
   const { broken, ...count } = countUp(ledger.entries, found, { held: isShort ? 'is allowed' : 'is broken' })

@@ -1,6 +1,6 @@
 import type { Fault } from '../../src/dev/cloudinary/faults.ts'
-import type { Command } from './crash-proxy.ts'
 import type { Stage } from './crash-scene.ts'
+import type { Command } from './database-messages.ts'
 import { undoOf } from './media.ts'
 
 /** A place on the way of a message with three uploads. */

@@ -1,16 +1,8 @@
 import { once } from 'node:events'
 import { type AddressInfo, connect, createServer } from 'node:net'
-import { BSON, type Document } from 'mongodb'
+import type { Document } from 'mongodb'
 import type { Test } from 'tap'
-
-/** A command on its way to the database. */
-export interface Command {
-  name: string
-  /** The collection, for those that have one. */
-  collection: string
-  inTransaction: boolean
-  body: Document
-}
+import { type Command, commandIn, inMessages } from './database-messages.ts'
 
 /** The way to the database, which ends for good at the point where a process is to be killed. */
 export interface CrashProxy {
@@ -80,29 +72,4 @@ export async function startCrashProxy(t: Test, mongodbUri: string): Promise<Cras
     endBefore: (matches) => endAt('before', matches),
     endAfter: (matches) => endAt('after', matches),
   }
-}
-
-/** Whole messages of what comes in pieces: each begins with its length. */
-function inMessages(take: (message: Buffer) => void): (bytes: Buffer) => void {
-  let rest: Buffer = Buffer.alloc(0)
-  return (bytes) => {
-    rest = Buffer.concat([rest, bytes])
-    while (rest.length >= 4 && rest.length >= rest.readInt32LE()) {
-      const length = rest.readInt32LE()
-      take(rest.subarray(0, length))
-      rest = rest.subarray(length)
-    }
-  }
-}
-
-// OP_MSG: a header of 16 bytes with its code at 12, flags of 4, then a section of kind 0, which is the command.
-const opMsg = 2013
-const kindAt = 20
-
-function commandIn(message: Buffer): Command | undefined {
-  if (message.readInt32LE(12) !== opMsg || message[kindAt] !== 0) return undefined
-  const at = kindAt + 1
-  const body = BSON.deserialize(message.subarray(at, at + message.readInt32LE(at)))
-  const [name = ''] = Object.keys(body)
-  return { name, collection: String(body[name]), inTransaction: body.autocommit === false, body }
 }

@@ -10,7 +10,8 @@ import { databaseUri, dropDatabase } from './database.ts'
 import { letTimePass } from './media.ts'
 import { createPeople } from './people.ts'
 import { startService } from './service.ts'
-import { type Sent, sweepLater, type Trio, trioIn } from './storage-trio.ts'
+import { type Sent, type Trio, trioIn } from './storage-trio.ts'
+import { sweepLater } from './sweeping.ts'
 
 /** What decides where a process is killed: the storage that it asks, and the way to its database. */
 export interface Stage {
@@ -72,7 +73,7 @@ export async function killAt(t: Test, point: (stage: Stage) => Promise<unknown>)
       if (proxy.sessions.length > 0) await client.db('admin').command({ killSessions: proxy.sessions })
     },
     letTimePass: () => letTimePass(client.db(), ...trio.ids),
-    sweep: () => sweepLater(survivor, ...trio.ids),
+    sweep: async () => void (await sweepLater(survivor, ...trio.ids)),
     lost: () => lostIn(client.db(), storage),
   }
 }

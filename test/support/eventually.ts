@@ -4,10 +4,11 @@ import { setTimeout as pause } from 'node:timers/promises'
 export async function eventually(
   holds: () => boolean | Promise<boolean>,
   boundMs: number = 10_000,
+  everyMs: number = 10,
 ): Promise<void> {
   const end = performance.now() + boundMs
   while (!(await holds())) {
     if (performance.now() > end) throw new Error(`did not come to hold within ${boundMs} ms: ${holds}`)
-    await pause(10)
+    await pause(everyMs)
   }
 }

@@ -53,6 +53,12 @@ export async function recordOf(db: Db, publicId: string): Promise<MediaRecordDoc
   return await db.collection<MediaRecordDocument>('media').findOne({ _id: publicId })
 }
 
+/** What the time is by the clock that leases and quiet times are told by. */
+export async function databaseNowMs(db: Db): Promise<number> {
+  const { localTime } = await db.admin().command({ hello: 1 })
+  return localTime.getTime()
+}
+
 /** As if the lease, or the quiet time, had passed: the clock that counts is the database's. */
 export async function letTimePass(db: Db, ...publicIds: string[]): Promise<void> {
   await db

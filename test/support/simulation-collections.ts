@@ -33,7 +33,7 @@ export function find(documents: Documents, query: Fields, moment: Moment): Field
   return typeof query.limit === 'number' && query.limit > 0 ? found.slice(0, query.limit) : found
 }
 
-/** One statement of an update; also what a `findAndModify` does. */
+/** One statement of an update. */
 export function update(documents: Documents, statement: Fields, moment: Moment, tell: Tell): Written {
   const filter = asFields(statement.q)
   const written: Written = { n: 0 }
@@ -107,13 +107,6 @@ const stages: Readonly<Record<string, Change>> = {
 const modifiers: Readonly<Record<string, Change>> = {
   $set: (document, value) => ({ ...document, ...asFields(value) }),
   $unset: (document, value) => without(document, Object.keys(asFields(value))),
-  $inc: (document, value) => {
-    const sums = Object.entries(asFields(value)).map(([name, by]) => [
-      name,
-      Number(document[name] ?? 0) + Number(by),
-    ])
-    return { ...document, ...Object.fromEntries(sums) }
-  },
 }
 
 function changed(document: Fields, change: unknown, moment: Moment, how: 'update' | 'insert'): Fields {

@@ -19,21 +19,6 @@ export function looking(look: () => Fields[]): Work {
   return { steps: [step], reply: () => ({ cursor: { firstBatch }, ok: 1 }) }
 }
 
-export function modifying(change: () => Written, isNew: boolean): Work {
-  let written: Written = { n: 0 }
-  const step = (): void => {
-    written = change()
-  }
-  return {
-    steps: [step],
-    reply() {
-      const { n, before, document } = written
-      const lastErrorObject = { n, updatedExisting: before !== undefined }
-      return { value: (isNew ? document : before) ?? null, lastErrorObject, ok: 1 }
-    },
-  }
-}
-
 /** An ordered command ends at the first statement that is refused. */
 export function writing(
   statements: readonly Fields[],

@@ -1,6 +1,6 @@
 import type { ClientSession, Db } from 'mongodb'
 import { type Documents, find, insert, remove, update, type Written } from './simulation-collections.ts'
-import { answered, looking, modifying, type Work, writing } from './simulation-commands.ts'
+import { answered, looking, type Work, writing } from './simulation-commands.ts'
 import { type Fields, fieldOf, isFields, known, type Moment } from './simulation-expressions.ts'
 import { answerWithin, type Instance, type TimeLimit } from './simulation-time.ts'
 import { fateOfCommand, type World } from './simulation-world.ts'
@@ -97,12 +97,6 @@ export function createDatabase(world: World): SimulatedDatabase {
     if (kind === 'find' && people[name]) return answered({ cursor: { firstBatch: people[name] }, ok: 1 })
     const documents = known(collections, name)
     if (kind === 'find') return looking(() => find(documents, command, momentOf(command)))
-    if (kind === 'findAndModify') {
-      const { query: q, update: u, upsert, remove: isRemoval } = command
-      const statement = { q, u, upsert, limit: 1 }
-      const change = () => carryOut(isRemoval ? 'delete' : 'update', documents, statement)
-      return modifying(change, command.new === true)
-    }
     const statements = command[known({ update: 'updates', delete: 'deletes', insert: 'documents' }, kind)]
     return writing(statements as Fields[], command.ordered !== false, (statement) =>
       carryOut(kind, documents, statement),

@@ -22,16 +22,10 @@ const operators: Readonly<Record<string, Operator>> = {
   $ne: (...of) => both(of, (one, other) => !same(one, other)),
   $lt: (...of) => both(of, (one, other) => order(one, other) < 0),
   $lte: (...of) => both(of, (one, other) => order(one, other) <= 0),
-  $gt: (...of) => both(of, (one, other) => order(one, other) > 0),
-  $gte: (...of) => both(of, (one, other) => order(one, other) >= 0),
   $in: (...of) => both(of, (one, list) => asList(list).some((each) => same(one, each))),
   $and: (value, ...where) => asList(value).every((each) => isTrue(evaluate(each, ...where))),
   $or: (value, ...where) => asList(value).some((each) => isTrue(evaluate(each, ...where))),
   $not: (value, ...where) => !isTrue(evaluate(asList(value)[0], ...where)),
-  $ifNull(value, ...where) {
-    const values = asList(value).map((each) => evaluate(each, ...where))
-    return values.find((each) => each !== undefined && each !== null)
-  },
   $cond(value, ...where) {
     const { if: condition, then, else: otherwise } = conditionOf(value)
     return evaluate(isTrue(evaluate(condition, ...where)) ? then : otherwise, ...where)
@@ -53,14 +47,11 @@ const operators: Readonly<Record<string, Operator>> = {
     const [list, index] = asList(value).map((each) => evaluate(each, ...where))
     return asList(list).at(Number(index))
   },
-  $mergeObjects: (value, ...where) =>
-    Object.assign({}, ...asList(value).map((each) => evaluate(each, ...where))),
 }
 
 export function evaluate(expression: unknown, fields: Fields, moment: Moment): unknown {
   if (typeof expression === 'string') {
     if (expression === '$$NOW') return moment.now
-    if (expression === '$$ROOT') return fields
     if (expression === '$$REMOVE') return undefined
     return expression.startsWith('$') ? fieldOf(fields, expression.slice(1)) : expression
   }
@@ -87,13 +78,10 @@ const conditions: Readonly<Record<string, Condition>> = {
   $eq: isOrLacks,
   $ne: (value, expected) => !isOrLacks(value, expected),
   $in: (value, expected) => asList(expected).some((each) => isOrLacks(value, each)),
-  $nin: (value, expected) => !asList(expected).some((each) => isOrLacks(value, each)),
   $exists: (value, expected) => (value !== undefined) === expected,
   // Unlike the operators above, these hold only between values of one type.
   $lt: (value, expected) => typeOf(value) === typeOf(expected) && order(value, expected) < 0,
   $lte: (value, expected) => typeOf(value) === typeOf(expected) && order(value, expected) <= 0,
-  $gt: (value, expected) => typeOf(value) === typeOf(expected) && order(value, expected) > 0,
-  $gte: (value, expected) => typeOf(value) === typeOf(expected) && order(value, expected) >= 0,
 }
 
 export function matches(fields: Fields, filter: Fields, moment: Moment): boolean {

@@ -1,13 +1,8 @@
 import type { Test } from 'tap'
 import type { ResourceType } from '../../src/asset-storage.ts'
-import type { MediaRecordDocument } from '../../src/collections.ts'
 import type { Fault, Matcher } from '../../src/dev/cloudinary/faults.ts'
-import { monotonicMs } from '../../src/lib/deadline.ts'
 import { within } from '../../src/lib/within.ts'
-import { createMediaRecords } from '../../src/send-message/media-records.ts'
-import { sweepOnce } from '../../src/send-message/sweep-media.ts'
-import { eventually } from './eventually.ts'
-import { letTimePass, picture, promoted, promotionOf, recordOf, whereIs } from './media.ts'
+import { picture, promoted, promotionOf, recordOf, whereIs } from './media.ts'
 import type { Answer, Person } from './people.ts'
 import type { Service } from './service.ts'
 import { outcomeOf } from './wire.ts'
@@ -87,21 +82,6 @@ export async function trioIn(
       return (call) => isPromotion(call) && call.resourceType === types[at]
     },
   }
-}
-
-/** A sweep when the time of these uploads has come. Another one may be under way: it waits until that has ended, too. */
-export async function sweepLater({ db, app }: Service, ...ids: string[]): Promise<void> {
-  await letTimePass(db, ...ids)
-  await sweepOnce({
-    storage: app.storage,
-    records: createMediaRecords(db),
-    clock: monotonicMs,
-    onPromotion() {},
-  })
-  const undoing = { _id: { $in: ids }, state: 'undoing' as const }
-  await eventually(
-    async () => (await db.collection<MediaRecordDocument>('media').countDocuments(undoing)) === 0,
-  )
 }
 
 /** With these the storage says no: nothing was done. */

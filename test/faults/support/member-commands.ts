@@ -1,5 +1,5 @@
 import { MongoClient } from 'mongodb'
-import { eventually } from '../../../src/dev/processes.ts'
+import { eventually } from '../../support/eventually.ts'
 
 // An election takes 2 to 6 s here; a member that copies what it missed, on a busy machine, longer.
 const patienceMs = 90_000
@@ -57,6 +57,7 @@ export async function askPort(
 
 /** Waits for it; throws when it does not come. */
 export async function within(what: string, isSo: () => boolean | Promise<boolean>): Promise<void> {
-  if (!(await eventually(isSo, { timeoutMs: patienceMs, everyMs: 50 })))
-    throw new Error(`waited ${patienceMs / 1000} s in vain for ${what}`)
+  await eventually(isSo, patienceMs, 50).catch((cause: unknown) => {
+    throw new Error(`waited ${patienceMs / 1000} s in vain for ${what}`, { cause })
+  })
 }

@@ -6,7 +6,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
-import { eventually, isAlive } from '../../../src/dev/processes.ts'
+import { isAlive } from '../../../src/dev/processes.ts'
+import { eventually } from '../../support/eventually.ts'
 import { hasEnded, killChild, spawnBound } from './children.ts'
 
 export interface ServiceOptions {
@@ -91,9 +92,9 @@ async function startService(
         ({ ok }) => ok,
         () => false,
       ))
-    const inTime = await eventually(answers, { timeoutMs: startTimeoutMs })
-    if (!inTime || hasEnded(started))
-      throw new Error(`the service did not start: ${lines(logFile).join('\n')}`)
+    const late = await eventually(answers, startTimeoutMs, 25).catch((error: unknown) => error)
+    if (late || hasEnded(started))
+      throw new Error(`the service did not start: ${lines(logFile).join('\n')}`, { cause: late })
   }
 
   await start()

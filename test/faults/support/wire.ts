@@ -1,6 +1,6 @@
 import { once } from 'node:events'
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net'
-import { commandNames } from './wire-messages.ts'
+import { commandNames } from '../../support/database-messages.ts'
 import { acceptSocks } from './wire-socks.ts'
 
 /**
