@@ -246,3 +246,14 @@ t.test('the demo’s database may have any of these addresses', async (t) => {
   t.match(given, `/${databaseName}_demo?`)
   t.match(given, options)
 })
+
+t.test('a login that may make indexes, and not list them, is enough', async (t) => {
+  const { uri, client } = await emptyDatabase(t, '_unlisted')
+  const data = { failCommands: ['listIndexes'], errorCode: 13, appName: 'unlisted' }
+  await client.db('admin').command({ configureFailPoint: 'failCommand', mode: 'alwaysOn', data })
+  t.teardown(() => client.db('admin').command({ configureFailPoint: 'failCommand', mode: 'off' }))
+
+  await startService(t, { mongodbUri: withOptions(uri, 'appName=unlisted') })
+
+  t.strictSame(await indexNames(client.db().collection('messages')), ['_id_', 'history', 'idempotency'])
+})

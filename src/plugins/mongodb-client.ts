@@ -20,6 +20,8 @@ const decidedHere: ReadonlySet<string> = new Set(
     ['w', 'journal', 'j', 'fsync', 'wtimeoutMS', 'wtimeout', 'retryWrites'],
     ['minPoolSize', 'maxPoolSize', 'waitQueueTimeoutMS'],
     ['serverSelectionTimeoutMS', 'connectTimeoutMS', 'socketTimeoutMS', 'heartbeatFrequencyMS'],
+    // How documents are read: the feature looks at ids, dates and numbers as the driver makes them.
+    ['promoteValues', 'promoteLongs', 'promoteBuffers', 'useBigInt64', 'raw', 'ignoreUndefined'],
   ]
     .flat()
     .map((name) => name.toLowerCase()),
