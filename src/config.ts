@@ -1,6 +1,10 @@
 import { createPublicKey, type KeyObject } from 'node:crypto'
 import { isIP } from 'node:net'
 import { MongoClient } from 'mongodb'
+import { attempt, decoded, type Environment, type Fail, isHttpUrl } from './environment.ts'
+import { type TracingConfig, tracing } from './tracing-config.ts'
+
+export type { TracingConfig }
 
 /** Where the keys come from that tokens are checked with; the algorithms follow from it, never from the token. */
 export type TokenKeys =
@@ -20,15 +24,6 @@ export interface Config {
   tracing?: TracingConfig
 }
 
-export interface TracingConfig {
-  /** Where the collector takes traces: the endpoint with the protocol's path. */
-  url: string
-  headers: Record<string, string>
-  serviceName: string
-  /** Of the traces that begin here, how many are kept; with a parent's word in a `traceparent`, or against it. */
-  sampler: { ratio: number; parentBased: boolean }
-}
-
 /** Every wrong variable at once, by name and without its value: values can be secrets. */
 export class ConfigError extends Error {
   override readonly name = 'ConfigError'
@@ -36,9 +31,6 @@ export class ConfigError extends Error {
     super(`configuration is not valid: ${faults.join('; ')}`)
   }
 }
-
-type Environment = Readonly<Record<string, string | undefined>>
-type Fail = (fault: string) => void
 
 const logLevels = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']
 
@@ -94,42 +86,6 @@ function logLevel(level: string, fail: Fail): string {
   return level
 }
 
-/** The other variables count only with an endpoint: whoever sets them for all services may not want traces of this one. */
-function tracing(env: Environment, fail: Fail): Pick<Config, 'tracing'> {
-  const endpoint = env.OTEL_EXPORTER_OTLP_ENDPOINT
-  if (endpoint === undefined || env.OTEL_SDK_DISABLED?.toLowerCase() === 'true') return {}
-  if (!isHttpUrl(endpoint)) fail('OTEL_EXPORTER_OTLP_ENDPOINT must be an http or https address')
-  return {
-    tracing: {
-      url: `${endpoint.replace(/\/$/, '')}/v1/traces`,
-      headers: headers(env.OTEL_EXPORTER_OTLP_HEADERS ?? '', fail),
-      serviceName: env.OTEL_SERVICE_NAME ?? 'private-message-service',
-      sampler: sampler(env.OTEL_TRACES_SAMPLER ?? 'parentbased_always_on', env.OTEL_TRACES_SAMPLER_ARG, fail),
-    },
-  }
-}
-
-/** `name=value` with commas between, each value percent-encoded: as W3C Baggage, which the specification takes over. */
-function headers(text: string, fail: Fail): Record<string, string> {
-  const pairs = text.split(',').filter((pair) => pair.trim() !== '')
-  const entries = pairs.map((pair) => {
-    const [, name = '', value = ''] = /^\s*([\w!#$%&'*+.^`|~-]+)\s*=\s*(.*?)\s*$/.exec(pair) ?? []
-    return [name, decoded(value)] as const
-  })
-  if (!entries.every(([name, value]) => name !== '' && /^[\x20-\x7e]+$/.test(value))) {
-    fail('OTEL_EXPORTER_OTLP_HEADERS must be name=value with commas between, values percent-encoded')
-  }
-  return Object.fromEntries(entries)
-}
-
-function sampler(name: string, share = '1', fail: Fail): TracingConfig['sampler'] {
-  const [, parent, own] = /^(parentbased_)?(always_on|always_off|traceidratio)$/.exec(name) ?? []
-  if (!own) fail('OTEL_TRACES_SAMPLER must be (parentbased_) always_on, always_off or traceidratio')
-  const ratio = /^\d(\.\d+)?$/.test(share) ? Number(share) : Number.NaN
-  if (!(ratio <= 1)) fail('OTEL_TRACES_SAMPLER_ARG must be a number from 0 to 1')
-  return { ratio: own === 'traceidratio' ? ratio : Number(own === 'always_on'), parentBased: Boolean(parent) }
-}
-
 function trustProxy(text: string | undefined, fail: Fail): boolean | number | string {
   if (text === undefined || text === 'false' || text === 'true') return text === 'true'
   if (/^\d{1,3}$/.test(text)) return Number(text)
@@ -167,18 +123,6 @@ function mongodb(uri: string | undefined, fail: Fail): Config['mongodb'] {
   return { uri: uri ?? '', databaseName }
 }
 
-function attempt<T>(make: () => T): T | undefined {
-  try {
-    return make()
-  } catch {
-    return undefined
-  }
-}
-
-function decoded(text: string): string {
-  return attempt(() => decodeURIComponent(text)) ?? ''
-}
-
 function cloudinary(text: string | undefined, fail: Fail): Config['cloudinary'] {
   const url = text !== undefined && URL.canParse(text) ? new URL(text) : undefined
   const [apiKey, apiSecret] = [decoded(url?.username ?? ''), decoded(url?.password ?? '')]
@@ -196,10 +140,6 @@ function cloudinary(text: string | undefined, fail: Fail): Config['cloudinary'] 
     apiSecret,
     uploadPrefix: uploadPrefix.replace(/\/+$/, ''),
   }
-}
-
-function isHttpUrl(text: string): boolean {
-  return URL.canParse(text) && ['http:', 'https:'].includes(new URL(text).protocol)
 }
 
 function tokenKeys(env: Environment, fail: Fail): TokenKeys {

@@ -192,7 +192,8 @@ function interpolated(value: string): string {
 t.test(
   'two instances have every variable that the service requires, and none that it does not know',
   async (t) => {
-    const known = new Set((await read('src/config.ts')).match(/\b[A-Z]{2,}(?:_[A-Z]+)*\b/g))
+    const text = (await read('src/config.ts')) + (await read('src/tracing-config.ts'))
+    const known = new Set(text.match(/\b[A-Z]{2,}(?:_[A-Z]+)*\b/g))
     t.equal(instances.length, 2)
     for (const [, { environment = {}, build }] of instances) {
       const entries = Object.entries(environment).map(([name, value]) => [name, interpolated(value)])

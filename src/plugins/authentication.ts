@@ -68,7 +68,7 @@ export default fp<Config['token']>(
         ? {
             secret: keys.secret,
             verify: { ...verify, algorithms: ['HS256'] },
-            // Nothing is signed here; but the plugin makes a signer, and without this takes a secret that looks like a key for one.
+            // The service signs nothing; but the plugin makes a signer, and without this takes a secret that looks like a key for one.
             sign: { algorithm: 'HS256' },
           }
         : {
