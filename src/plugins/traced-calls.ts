@@ -104,6 +104,8 @@ export function traceTransactions(
       const span = startCommand(tracer, command, batch)
       const end = (failed: boolean): void => {
         span.end()
+        // The work is over by then, and it has failed.
+        if (command.abortTransaction) return
         batch.failed = failed
         batch.endedAt = Date.now()
       }
