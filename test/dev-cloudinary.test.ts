@@ -4,7 +4,6 @@ import { writeFileSync } from 'node:fs'
 import { Agent } from 'node:http'
 import { join } from 'node:path'
 import { setImmediate } from 'node:timers/promises'
-import { fileURLToPath } from 'node:url'
 import { crc32, inflateSync } from 'node:zlib'
 import t, { type Test } from 'tap'
 import type { Fault } from '../src/dev/cloudinary/faults.ts'
@@ -15,6 +14,7 @@ import {
 } from '../src/dev/cloudinary/server.ts'
 import { sign, stringToSign } from '../src/dev/cloudinary/signature.ts'
 import { picturePng, textFile, tinyVideo } from '../src/dev/media-samples.ts'
+import { root } from './support/root.ts'
 
 // The SDK reads its address, and takes http for it, when it is loaded and never again; an agent of the right
 // kind, passed with a call, overrules that. So the other stand-ins are reached by options.
@@ -477,7 +477,7 @@ t.test('the sample picture is a whole PNG', async (t) => {
 })
 
 t.test('as a process of its own it tells its address, and ends when asked to', async (t) => {
-  const main = fileURLToPath(new URL('../src/dev/cloudinary/main.ts', import.meta.url))
+  const main = join(root, 'src/dev/cloudinary/main.ts')
   const child = spawn(process.execPath, [...process.execArgv, main, '--cloud-name', 'bench'], {
     stdio: ['ignore', 'pipe', 'inherit'],
     env: { PATH: process.env.PATH },

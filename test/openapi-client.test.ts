@@ -2,7 +2,7 @@ import { execFile } from 'node:child_process'
 import { readFile } from 'node:fs/promises'
 import { Agent } from 'node:http'
 import { join } from 'node:path'
-import { fileURLToPath, pathToFileURL } from 'node:url'
+import { pathToFileURL } from 'node:url'
 import { promisify } from 'node:util'
 import openapiTS, { astToString } from 'openapi-typescript'
 import t, { type Test } from 'tap'
@@ -13,6 +13,7 @@ import { startDatabaseProxy } from './support/database-proxy.ts'
 import { eventually } from './support/eventually.ts'
 import { latch, promotionOf } from './support/media.ts'
 import { type Person, tokenOf } from './support/people.ts'
+import { root, rootUrl } from './support/root.ts'
 import { type Service, startService } from './support/service.ts'
 
 // What the author of a client has is openapi.yaml and nothing else. From it types are made; by them these are written.
@@ -131,8 +132,7 @@ interface GeneratedClient {
 }
 
 const run = promisify(execFile)
-const root = fileURLToPath(new URL('../', import.meta.url))
-const types = astToString(await openapiTS(new URL('../openapi.yaml', import.meta.url)))
+const types = astToString(await openapiTS(new URL('openapi.yaml', rootUrl)))
 const hi: Body = { content: 'Hello there', type: 'text' }
 
 const { client, complaints } = await generateClient(t)
@@ -144,7 +144,7 @@ t.test('the client compiles as strictly as can be, and no mistake does', async (
 })
 
 t.test('the types that the examples have are those of the document', async (t) => {
-  const committed = await readFile(new URL('../examples/openapi.d.ts', import.meta.url), 'utf8')
+  const committed = await readFile(new URL('examples/openapi.d.ts', rootUrl), 'utf8')
 
   t.equal(
     withoutComments(committed),
