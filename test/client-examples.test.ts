@@ -5,6 +5,7 @@ import { refusalCodes, refusals } from '../schemas/refusal.ts'
 import { picturePng, textFile, tinyVideo } from '../src/dev/media-samples.ts'
 import { type ClientProxy, startClientProxy } from './support/client-proxy.ts'
 import { type Person, tokenOf } from './support/people.ts'
+import { rootUrl } from './support/root.ts'
 import { startService } from './support/service.ts'
 
 // What people copy: examples/client.ts and examples/upload.ts, against a real service behind faults.
@@ -52,7 +53,7 @@ async function startClient(t: Test, overrides: Partial<Service> = {}, via = serv
 }
 
 t.test('it repeats what the document says may be repeated', async (t) => {
-  const document = await readFile(new URL('../openapi.yaml', import.meta.url), 'utf8')
+  const document = await readFile(new URL('openapi.yaml', rootUrl), 'utf8')
   const [, said = ''] = /You may repeat, unchanged,\*\*([^.]*)\./s.exec(document) ?? []
   const statuses = [...said.matchAll(/`(\d{3})`/g)].map(([, status]) => Number(status))
 

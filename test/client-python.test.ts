@@ -1,17 +1,17 @@
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import t, { type Test } from 'tap'
 import { repeatedCodes } from '../examples/client.ts'
 import { type RefusalCode, refusals } from '../schemas/refusal.ts'
 import { type ClientProxy, startClientProxy } from './support/client-proxy.ts'
 import { type Conversation, converse, findGenerator, findPython, python } from './support/client-python.ts'
 import { type Person, tokenOf } from './support/people.ts'
+import { root } from './support/root.ts'
 import { startService } from './support/service.ts'
 
 // Clients in Python: examples/client.py, and one that is generated from openapi.yaml.
 
-const examples = fileURLToPath(new URL('../examples', import.meta.url))
-const document = fileURLToPath(new URL('../openapi.yaml', import.meta.url))
+const examples = join(root, 'examples')
+const document = join(root, 'openapi.yaml')
 const alone = await findPython()
 const withGenerator = await findGenerator()
 const service = await startService(t)

@@ -4,15 +4,14 @@ import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { MongoClient } from 'mongodb'
 import t, { type Test } from 'tap'
 import { startCloudinary } from '../src/dev/cloudinary/server.ts'
 import { dataFolderPrefix } from '../src/dev/data-folders.ts'
 import { databaseUri, dropDatabase } from './support/database.ts'
 import { eventually } from './support/eventually.ts'
+import { root } from './support/root.ts'
 
-const root = fileURLToPath(new URL('..', import.meta.url))
 const command = [process.execPath, '--import', 'tsx', 'src/dev/demo.ts'] as const
 
 // Where a server is named there may be no binary to start another one from.

@@ -1,13 +1,12 @@
 import { execFile } from 'node:child_process'
 import { readFile } from 'node:fs/promises'
 import { dirname, join, normalize } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import t from 'tap'
+import { root } from './support/root.ts'
 
 // A link that leads nowhere makes a reader doubt the rest: what a document points at is there.
 
-const root = fileURLToPath(new URL('../', import.meta.url))
 const { stdout } = await promisify(execFile)('git', ['ls-files'], { cwd: root })
 const tracked = stdout.trim().split('\n')
 const names = tracked.filter((file) => file.endsWith('.md'))

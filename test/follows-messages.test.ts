@@ -1,11 +1,11 @@
 import { type ChildProcess, spawn } from 'node:child_process'
-import { fileURLToPath } from 'node:url'
 import t, { type Test } from 'tap'
 import { batchMax } from '../examples/follow-messages.ts'
 import { boundMs, type Following, startFollowing } from './support/client-following.ts'
 import { eventually } from './support/eventually.ts'
 import { startFeature } from './support/feature.ts'
 import { latch } from './support/media.ts'
+import { root } from './support/root.ts'
 import { startService } from './support/service.ts'
 
 // examples/follow-messages.ts on a real replica set. What happens when its place is of no use is in
@@ -19,8 +19,6 @@ const service = await startService(t, {
   storage,
   env: { RATE_LIMIT_MAX: '0', LOG_LEVEL: 'warn' },
 })
-
-const root = fileURLToPath(new URL('../', import.meta.url))
 
 /** Every step of its way: its last answer from the server, for what is not told otherwise. */
 const moments = {

@@ -1,6 +1,6 @@
 import { execFile } from 'node:child_process'
 import { readFile } from 'node:fs/promises'
-import { fileURLToPath } from 'node:url'
+import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { ObjectId } from 'mongodb'
 import t from 'tap'
@@ -11,6 +11,7 @@ import { describeApp } from '../src/dev/describe-app.ts'
 import * as errors from '../src/errors.ts'
 import { conformanceTo } from './support/conformance.ts'
 import { tokenOf } from './support/people.ts'
+import { root, rootUrl } from './support/root.ts'
 import { startService } from './support/service.ts'
 
 interface Response {
@@ -41,7 +42,7 @@ interface Document {
 const service = await startService(t)
 const document = (await (await fetch(`${service.url}/openapi.json`)).json()) as Document
 const send = document.paths['/message/send/{userId}']?.post as Operation
-const committed = await readFile(new URL('../openapi.yaml', import.meta.url), 'utf8')
+const committed = await readFile(new URL('openapi.yaml', rootUrl), 'utf8')
 
 /** Every schema in it that says it is an object, by its place. */
 function objectsIn(value: unknown, place = ''): { place: string; closed: boolean }[] {
@@ -80,8 +81,8 @@ t.test('a running service serves it, as YAML and as JSON', async (t) => {
 })
 
 t.test('Redocly finds no fault in it, not even a warning', async (t) => {
-  const cli = fileURLToPath(new URL('../node_modules/@redocly/cli/bin/cli.js', import.meta.url))
-  const path = fileURLToPath(new URL('../openapi.yaml', import.meta.url))
+  const cli = join(root, 'node_modules/@redocly/cli/bin/cli.js')
+  const path = join(root, 'openapi.yaml')
   const env = { ...process.env, REDOCLY_TELEMETRY: 'off', REDOCLY_SUPPRESS_UPDATE_NOTICE: 'true' }
   const args = [cli, 'lint', path, '--extends', 'recommended', '--format', 'json']
 

@@ -5,18 +5,17 @@ import { readdir, readFile } from 'node:fs/promises'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { type Copy, DockerfileParser, type Instruction, type JSONInstruction } from 'dockerfile-ast'
 import { validate } from 'dockerfile-utils'
 import t from 'tap'
 import { parse } from 'yaml'
 import { loadConfig } from '../src/config.ts'
 import { importsOf, parsed } from './support/imports.ts'
+import { root } from './support/root.ts'
 import { startService } from './support/service.ts'
 
 // No container engine is needed here: what the files say is held against what they speak of.
 
-const root = fileURLToPath(new URL('../', import.meta.url))
 const read = (path: string) => readFile(join(root, path), 'utf8')
 const packageJson = JSON.parse(await read('package.json'))
 

@@ -8,6 +8,7 @@ import { refusals } from '../schemas/refusal.ts'
 import { eventually } from './support/eventually.ts'
 import { picture } from './support/media.ts'
 import { type Exposed, exposedIn, queryOf } from './support/promql.ts'
+import { rootUrl } from './support/root.ts'
 import { startService } from './support/service.ts'
 
 // The dashboard and the alerts, against what a real service tells of itself.
@@ -37,7 +38,7 @@ interface Rule {
   annotations: { summary: string; description: string }
 }
 
-const readOps = (name: string) => readFile(new URL(`../ops/${name}`, import.meta.url), 'utf8')
+const readOps = (name: string) => readFile(new URL(`ops/${name}`, rootUrl), 'utf8')
 const dashboard: Dashboard = JSON.parse(await readOps('grafana-dashboard.json'))
 const { groups }: { groups: { name: string; rules: Rule[] }[] } = parse(await readOps('alerts.yaml'))
 const rules = groups.flatMap((group) => group.rules)
@@ -140,7 +141,7 @@ t.test('each alert says who is to be told, and what to do', async (t) => {
     t.ok(annotations.summary.length > 10, alert)
     t.ok(annotations.description.length > 80, alert)
   }
-  const described = await readFile(new URL('../docs/operating.md', import.meta.url), 'utf8')
+  const described = await readFile(new URL('docs/operating.md', rootUrl), 'utf8')
   t.strictSame(
     rules.map(({ alert }) => alert).filter((alert) => !described.includes(`\`${alert}\``)),
     [],

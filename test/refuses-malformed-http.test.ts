@@ -173,12 +173,15 @@ t.test('paths and methods that are not there are told, without a token', async (
 })
 
 t.test('headers count behind however many others', async (t) => {
+  const before = await wire.stored()
   const key = `${'a:1\r\n'.repeat(1_500)}Idempotency-Key: a b`
 
   t.equal(await talk(bytes({ more: [key] })), '400 INVALID_IDEMPOTENCY_KEY, closed')
+  t.same(await wire.stored(), before)
 })
 
 t.test('what only looks like a path of the service is none', async (t) => {
+  const before = await wire.stored()
   const at = (target: string): string => bytes({ line: `POST ${target} HTTP/1.1` })
   const probe = (target: string): string => `GET ${target} HTTP/1.1\r\nHost: service\r\n\r\n`
 
@@ -197,6 +200,7 @@ t.test('what only looks like a path of the service is none', async (t) => {
   t.same(answers, each(answers, '404 ROUTE_NOT_FOUND, closed'))
   t.equal(fragment, '400 INVALID_USER_ID, closed')
   t.equal(encoded, '400 INVALID_USER_ID, closed')
+  t.same(await wire.stored(), before)
 })
 
 t.test('a userId that is no id is refused, whatever it is made of', async (t) => {

@@ -1,16 +1,15 @@
 import { readdir, readFile } from 'node:fs/promises'
-import { fileURLToPath } from 'node:url'
 import t, { type Test } from 'tap'
 import ts from 'typescript'
+import { root } from './support/root.ts'
 
 // A promise that no test holds is a wish: each row of these tables names a file and a title that exist.
 
-const root = fileURLToPath(new URL('../', import.meta.url))
-const files = (await readdir(`${root}/test`)).filter((file) => file.endsWith('.test.ts'))
+const files = (await readdir(`${root}test`, { recursive: true })).filter((file) => file.endsWith('.test.ts'))
 const titles = new Map<string, Set<string>>(
   await Promise.all(
     files.map(
-      async (file) => [`test/${file}`, titlesIn(await readFile(`${root}/test/${file}`, 'utf8'))] as const,
+      async (file) => [`test/${file}`, titlesIn(await readFile(`${root}test/${file}`, 'utf8'))] as const,
     ),
   ),
 )
@@ -57,7 +56,7 @@ function unheld(rows: readonly string[][]): string[] {
 }
 
 async function rowsOf(t: Test, path: string, heading: string): Promise<string[][]> {
-  const rows = rowsUnder(await readFile(`${root}/${path}`, 'utf8'), heading)
+  const rows = rowsUnder(await readFile(`${root}${path}`, 'utf8'), heading)
   t.strictSame(
     rows.filter((cells) => cells.some((cell) => cell === '')),
     [],
@@ -84,7 +83,7 @@ t.test('every point of the OWASP API Security Top 10 has its tests', async (t) =
 })
 
 t.test('every test in test/security.test.ts holds a promise', async (t) => {
-  const page = await readFile(`${root}/SECURITY.md`, 'utf8')
+  const page = await readFile(`${root}SECURITY.md`, 'utf8')
   const own = [...(titles.get('test/security.test.ts') ?? [])]
 
   t.strictSame(

@@ -1,15 +1,14 @@
 import { execFile } from 'node:child_process'
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import t from 'tap'
 import ts from 'typescript'
 import { type Import, importsOf, parsed, visit } from './support/imports.ts'
+import { root } from './support/root.ts'
 
 // The house's rules that no linter has. Each test gives the places that break one.
 
-const root = fileURLToPath(new URL('../', import.meta.url))
 const run = promisify(execFile)
 
 /** Our files may import what these begin with; packages are not looked at here. */

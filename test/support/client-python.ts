@@ -8,11 +8,11 @@ import type { Readable, Writable } from 'node:stream'
 import { fileURLToPath } from 'node:url'
 import type { Test } from 'tap'
 import { type Ran, run } from '../../src/dev/processes.ts'
+import { root } from './root.ts'
 
 // Python as a machine has it; what it lacks is a reason to skip, never a failure.
 
 const requirements = fileURLToPath(new URL('./client-python.txt', import.meta.url))
-const root = fileURLToPath(new URL('../../', import.meta.url))
 
 // 60 MB, on a slow line.
 const installTimeoutMs = 300_000

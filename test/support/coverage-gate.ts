@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises'
 import { relative } from 'node:path'
-import { fileURLToPath } from 'node:url'
+import { root } from './root.ts'
 
 // The part of the gate that tap does not have: every file of the service itself is covered whole. For all files together
 // tap has its own threshold, in .taprc. Runs after tap, on the report that it has written.
@@ -17,7 +17,6 @@ const outOfReach: Readonly<Record<string, number>> = {
   'src/plugins/mongodb.ts': 4,
 }
 
-const root = fileURLToPath(new URL('../../', import.meta.url))
 const summary: Summary = JSON.parse(await readFile(`${root}.tap/report/coverage-summary.json`, 'utf8'))
 const files = Object.entries(summary).filter(([path]) => path !== 'total')
 

@@ -1,8 +1,8 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { createInterface } from 'node:readline'
-import { fileURLToPath } from 'node:url'
 import type { Test } from 'tap'
+import { root } from './root.ts'
 import { jwtSecret } from './service.ts'
 
 /** The service in a process of its own that will be killed. */
@@ -11,8 +11,6 @@ export interface DoomedProcess {
   /** SIGKILL; resolves when nothing of it runs any more. */
   kill(): Promise<void>
 }
-
-const root = fileURLToPath(new URL('../../', import.meta.url))
 
 /**
  * With a loader that starts in a sixth of the time that the tests' own takes, as there are many of them. Only processes

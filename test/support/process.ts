@@ -2,8 +2,8 @@ import { type ChildProcessByStdio, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { createInterface } from 'node:readline'
 import type { Readable } from 'node:stream'
-import { fileURLToPath } from 'node:url'
 import type { Test } from 'tap'
+import { root } from './root.ts'
 import { jwtSecret } from './service.ts'
 
 /** The service as its operator runs it: `src/server.ts` in a process of its own. */
@@ -23,8 +23,6 @@ export interface Exit {
   /** From its start to its end. */
   seconds: number
 }
-
-const root = fileURLToPath(new URL('../../', import.meta.url))
 
 // What the environment of whoever runs the tests may hold, and the service would read.
 const ownVariables =

@@ -4,10 +4,10 @@ import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
 import { type AddressInfo, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { isAlive } from '../../../src/dev/processes.ts'
 import { eventually } from '../../support/eventually.ts'
+import { root } from '../../support/root.ts'
 import { hasEnded, killChild, spawnBound } from './children.ts'
 
 export interface ServiceOptions {
@@ -38,7 +38,6 @@ export interface Services {
 
 export const jwtSecret = 'a secret of the fault tests with over 32 bytes'
 
-const root = fileURLToPath(new URL('../../../', import.meta.url))
 const cacheFolder = join(root, 'node_modules/.cache/private-message-service')
 const builtPrefix = 'faults-'
 // The contract gives a database 10 s to answer; the machine may be busy with something else.
