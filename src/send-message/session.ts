@@ -55,7 +55,6 @@ export async function endSession(db: Db, session: ClientSession): Promise<void> 
       moveOn(session, 'TRANSACTION_ABORTED')
     else await pause(abortAgainMs, undefined, { ref: false })
   }
-  if (session.inTransaction()) moveOn(session, 'TRANSACTION_ABORTED')
   await session.endSession()
 }
 

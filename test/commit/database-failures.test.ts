@@ -1,6 +1,7 @@
 import { Registry } from 'prom-client'
 import t, { type Test } from 'tap'
 import { Refusal } from '../../src/errors.ts'
+import { deadlineIn } from '../../src/lib/deadline.ts'
 import { createAfterwards } from '../../src/send-message/afterwards.ts'
 import { createMeters } from '../../src/send-message/meters.ts'
 import { claimMedia, type Promotion, promoteMedia } from '../../src/send-message/promote-media.ts'
@@ -70,6 +71,18 @@ t.test('a claim of which nothing is known is released, and may be made again', a
 
   t.equal(unknown, 'DATABASE_UNAVAILABLE')
   t.equal(again, 'OK')
+})
+
+t.test('claims that fail together fail each for the same reason', async (t) => {
+  const alice = await feature.person()
+  const ids = ['a', 'b', 'c', 'd'].map((name) => alice.uploads('image', name))
+  await feature.failCommand(t, ['update'], { errorCode: 9999 })
+
+  const codes = await Promise.all(
+    ids.map((id) => codeOf(deps.records.claim([id], { senderId: alice.id, token: id }, deadlineIn(5_000)))),
+  )
+
+  t.strictSame(codes, ['9999', '9999', '9999', '9999'])
 })
 
 t.test('a claim that the database refuses is a defect, and leaves nothing', async (t) => {

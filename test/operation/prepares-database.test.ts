@@ -4,6 +4,7 @@ import { buildApp } from '../../src/app.ts'
 import { type Config, loadConfig } from '../../src/config.ts'
 import { useGivenDatabase } from '../../src/dev/demo/given-database.ts'
 import { databaseUri, dropDatabase } from '../support/database.ts'
+import { uriOfOwnServer } from '../support/feature.ts'
 import { jwtSecret, startService } from '../support/service.ts'
 
 /** A database of the test's own, before any service has seen it. */
@@ -248,10 +249,12 @@ t.test('the demo’s database may have any of these addresses', async (t) => {
 })
 
 t.test('a login that may make indexes, and not list them, is enough', async (t) => {
-  const { uri, client } = await emptyDatabase(t, '_unlisted')
+  // The run's server has one fail point for all files, and another file sets it.
+  const uri = await uriOfOwnServer(t)
+  const client = new MongoClient(uri)
+  t.teardown(() => client.close())
   const data = { failCommands: ['listIndexes'], errorCode: 13, appName: 'unlisted' }
   await client.db('admin').command({ configureFailPoint: 'failCommand', mode: 'alwaysOn', data })
-  t.teardown(() => client.db('admin').command({ configureFailPoint: 'failCommand', mode: 'off' }))
 
   await startService(t, { mongodbUri: withOptions(uri, 'appName=unlisted') })
 

@@ -105,7 +105,7 @@ export async function startFeature(
 }
 
 /** With fail points, and for this file alone: a server has one that fails commands, and the run's set is shared. */
-async function uriOfOwnServer(t: Test): Promise<string> {
+export async function uriOfOwnServer(t: Test): Promise<string> {
   const say = (line: string): void => void process.stderr.write(`${line}\n`)
   const binary = await findMongod({ env: process.env, say })
   const { uri, stop } = await startReplicaSet({ binary, testCommands: true })
