@@ -20,10 +20,15 @@ import sendMessage from './send-message/index.ts'
 export interface Overrides {
   /** Where the log goes instead of standard output. */
   logTo?: DestinationStream
+  /** Milliseconds between two looks of the media sweeper, instead of its own. */
+  sweepIntervalMs?: number
 }
 
 /** The service, ready to listen. Rejects with `DatabaseNotUsable` when the database cannot be used. */
-export async function buildApp(config: Config, { logTo }: Overrides = {}): Promise<FastifyInstance> {
+export async function buildApp(
+  config: Config,
+  { logTo, ...feature }: Overrides = {},
+): Promise<FastifyInstance> {
   const app = Fastify({
     ...httpOptions,
     ajv: ajvOptions,
@@ -50,7 +55,7 @@ export async function buildApp(config: Config, { logTo }: Overrides = {}): Promi
     await app.register(docs)
     await app.register(health)
 
-    await app.register(sendMessage)
+    await app.register(sendMessage, feature)
     await app.ready()
     return app
   } catch (error) {

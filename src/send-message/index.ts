@@ -13,7 +13,7 @@ import { createMeters } from './meters.ts'
 import { refuseExcess } from './refuse-excess.ts'
 import { registerRoute } from './route.ts'
 import { type SendMessageDeps, sendMessage } from './send-message.ts'
-import { keepSweeping } from './sweep-media.ts'
+import { keepSweeping, sweepIntervalMs } from './sweep-media.ts'
 import { createTurns } from './turns.ts'
 
 // Texts and media apart, so that a storage that hangs costs texts no place. The contract: never fewer than 2,048, of the
@@ -24,8 +24,12 @@ const mediaInFlight = { itemsMax: 2_048, bytesMax: 144 * 1024 * 1024 }
 // Of the 20 s in which a stopped process must have ended, what the last answers may leave.
 const stopTimeoutMs = 500
 
+export interface FeatureOptions {
+  sweepIntervalMs?: number
+}
+
 /** The feature: wires its steps, registers the route, sweeps, and waits on close for what it holds. */
-const sendMessageFeature: FastifyPluginAsync = async (app) => {
+const sendMessageFeature: FastifyPluginAsync<FeatureOptions> = async (app, options) => {
   const { client, db, transactionReadConcern, primary } = app.mongo
   const { log, isClosing } = app
   const texts = createGate(textsInFlight)
@@ -67,7 +71,8 @@ const sendMessageFeature: FastifyPluginAsync = async (app) => {
   // Not by media: a hanging storage would take every instance from its texts.
   app.addReadinessCheck(() => (texts.isFull ? new Overloaded() : undefined))
 
-  const sweeper = keepSweeping(deps, { onSweep: meters.onSweep, log }, { isStopping: isClosing })
+  const sweeping = { intervalMs: options.sweepIntervalMs ?? sweepIntervalMs, isStopping: isClosing }
+  const sweeper = keepSweeping(deps, { onSweep: meters.onSweep, log }, sweeping)
   app.addHook('onClose', async () => {
     // What does not end in time is what a killed process leaves: any instance's sweeper goes on with it.
     await within(stopTimeoutMs, Promise.all([turns.stop(), sweeper.stop(), afterwards.stop()]))

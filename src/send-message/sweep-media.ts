@@ -24,7 +24,7 @@ const concurrencyMax = 16
 const recordTimeoutMs = 8_000
 
 // The contract's two minutes hold a lease (60 s) or a quiet time (90 s), this, and the calls for a record (8 s).
-const sweepIntervalMs = 15_000
+export const sweepIntervalMs = 15_000
 
 export interface SweepEvents {
   onSweep(counts: SweepCounts): void
@@ -35,7 +35,7 @@ export interface SweepEvents {
 export function keepSweeping(
   deps: SweepDeps,
   { onSweep, log }: SweepEvents,
-  { intervalMs = sweepIntervalMs, ...options }: { intervalMs?: number; isStopping?(): boolean } = {},
+  { intervalMs, ...options }: { intervalMs: number; isStopping?(): boolean },
 ): Repeated {
   // The name only: the database's own words can hold addresses and keys.
   const onError = (error: Error): void => log.warn({ err: error.name }, 'the media sweep failed')

@@ -18,7 +18,8 @@ import { sweepLater } from '../support/sweeping.ts'
 // the storage is mended. What the records say meanwhile is in the other files: here a busy machine may leave to the sweeper
 // what an undo has two seconds for.
 
-const service = await startService(t)
+// The tests say when somebody sweeps.
+const service = await startService(t, { sweepIntervalMs: 3_600_000 })
 const { storage } = service
 
 type Scene<S extends SlowAnswer> = S & {

@@ -19,7 +19,8 @@ import { sweepLater } from '../support/sweeping.ts'
 // The storage refuses one of three, so that the others go back; and it does to one of these what it did to the promotions
 // in storage-faults.test.ts.
 
-const service = await startService(t)
+// The tests say when somebody sweeps.
+const service = await startService(t, { sweepIntervalMs: 3_600_000 })
 const { storage } = service
 
 const unanswered: Record<string, Fault> = {

@@ -19,7 +19,8 @@ import { sweepLater } from '../support/sweeping.ts'
 // What a storage that answers at once can do to each of three items. What it does slowly is in storage-faults-slow.test.ts,
 // what it does to the way back in storage-faults-undo.test.ts.
 
-const service = await startService(t)
+// The tests say when somebody sweeps.
+const service = await startService(t, { sweepIntervalMs: 3_600_000 })
 const { storage } = service
 
 /** It says no: nothing was done. */

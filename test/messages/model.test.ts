@@ -17,8 +17,11 @@ const replay = {
 
 // What the storage refuses is logged as a warning; an error is a defect.
 const env = { RATE_LIMIT_MAX: '0', LOG_LEVEL: 'error' }
-const service = await startService(t, { env })
-const other = await startService(t, { env, mongodbUri: service.mongodbUri, storage: service.storage })
+// The model says when somebody sweeps.
+const options = { env, sweepIntervalMs: 3_600_000 }
+const service = await startService(t, options)
+const { mongodbUri, storage } = service
+const other = await startService(t, { ...options, mongodbUri, storage })
 
 t.test('two instances do what a simple model of them does', { timeout: 3_600_000 }, async (t) => {
   const all = [...singleCommands, ...commandsOfPeople, ...commandsAtOnce, ...commandsOfSweepers]

@@ -27,6 +27,8 @@ export interface ServiceOptions {
   env?: Record<string, string>
   mongodbUri?: string
   storage?: CloudinaryStandIn
+  /** For a test that sweeps by itself, and with which another sweep would come between. */
+  sweepIntervalMs?: number
 }
 
 export const jwtSecret = 'a secret of the tests that has over 32 bytes'
@@ -45,7 +47,12 @@ export async function startService(t: Test, options: ServiceOptions = {}): Promi
     LOG_LEVEL: 'trace',
     ...options.env,
   }
-  const app = await buildApp(loadConfig(env), { logTo: collectInto(logs) })
+  const { sweepIntervalMs } = options
+  const overrides = {
+    logTo: collectInto(logs),
+    ...(sweepIntervalMs === undefined ? {} : { sweepIntervalMs }),
+  }
+  const app = await buildApp(loadConfig(env), overrides)
   const url = await app.listen({ host: '127.0.0.1', port: 0 })
   t.teardown(async () => {
     await app.close()

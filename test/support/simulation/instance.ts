@@ -9,7 +9,7 @@ import { createKnownChats } from '../../../src/send-message/known-chats.ts'
 import { leaseMs } from '../../../src/send-message/media-claims.ts'
 import { createMediaRecords } from '../../../src/send-message/media-records.ts'
 import type { SendMessageDeps } from '../../../src/send-message/send-message.ts'
-import { sweepOnce } from '../../../src/send-message/sweep-media.ts'
+import { sweepIntervalMs, sweepOnce } from '../../../src/send-message/sweep-media.ts'
 import { transactBatch } from '../../../src/send-message/transaction.ts'
 import type { SimulatedDatabase } from './database.ts'
 import type { SimulatedStorage } from './storage.ts'
@@ -30,9 +30,6 @@ export interface RunningInstance extends Instance {
 
 // A transaction at once needs no end.
 const { signal } = new AbortController()
-
-// As `sweep-media.ts` has it.
-const sweepIntervalMs = 15_000
 
 /** The service's own functions, wired as `index.ts` wires them, with a sweeper. */
 export function startInstance(parts: Parts, name: string): RunningInstance {
