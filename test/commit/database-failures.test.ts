@@ -312,9 +312,13 @@ t.test('a record that cannot be written keeps a sweep from no other', async (t) 
   const ids = Array.from({ length: 20 }, () => alice.uploads('image'))
   for (const id of ids) await promotedAndKilled(alice, bob, id)
   await letTimePass(db, ...ids)
-  await feature.failCommand(t, ['update'], { errorCode: 9999 }, 16)
+  // Not by a fail point: of commands at the same moment, it lets more fail than it was told.
+  const letWrite = (validator: object) => db.command({ collMod: 'media', validator })
+  t.teardown(() => letWrite({}))
+  await letWrite({ _id: { $nin: ids.slice(0, 16) } })
 
   const counts = await sweepOnce(deps)
+  await letWrite({})
   const next = await sweepOnce(deps)
 
   t.strictSame(counts, { undone: 4, closed: 0, failed: 16 })
