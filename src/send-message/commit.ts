@@ -33,7 +33,7 @@ export interface Committer {
    * Stores the draft's message, or finds the one that its key names. `claim` holds the records of its media.
    * Throws a `Refusal`: of the checks, `OVERLOADED`, `DATABASE_UNAVAILABLE` (it may be stored), `INTERNAL_ERROR`.
    */
-  commit(draft: Draft, promoted?: { media: MediaItem[]; claim: string }): Promise<Committed>
+  commit(draft: Draft, promoted?: { media: MediaItem[]; claim: { token: string } }): Promise<Committed>
 }
 
 export interface Committed {
@@ -54,7 +54,7 @@ type LaneOutcome = Outcome | { kind: 'contended' } | { kind: 'unknown' }
 interface QueuedEntry {
   readonly draft: Draft
   readonly media: MediaItem[]
-  readonly claim: string | undefined
+  readonly claimToken: string | undefined
   /** Made when it first enters a run. */
   entry?: Entry
   mayBeStored: boolean
@@ -100,7 +100,7 @@ export function createCommitter(deps: CommitDeps): Committer {
       const item: QueuedEntry = {
         draft,
         media: promoted?.media ?? [],
-        claim: promoted?.claim,
+        claimToken: promoted?.claim.token,
         mayBeStored: false,
       }
       const options = { bytes: bytesOf(draft), deadline: draft.deadline }
@@ -182,8 +182,8 @@ async function attempt(
 ): Promise<Outcomes> {
   const entries = new Map<Entry, QueuedEntry>()
   for (const item of items) {
-    const { draft, media, claim } = item
-    item.entry ??= { draft, message: messageOf(draft, media, deps.now()), claim }
+    const { draft, media, claimToken } = item
+    item.entry ??= { draft, message: messageOf(draft, media, deps.now()), claimToken }
     entries.set(item.entry, item)
   }
   deps.onBatch?.(items.length)

@@ -8,8 +8,8 @@ import type { Draft } from './draft.ts'
 export interface Entry {
   readonly draft: Draft
   readonly message: MessageDocument
-  /** The holder's token of the draft's media records; `undefined` where there is no media. */
-  readonly claim: string | undefined
+  /** Of the draft's media records; `undefined` where there is no media. */
+  readonly claimToken: string | undefined
 }
 
 export type Outcome =

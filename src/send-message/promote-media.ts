@@ -32,10 +32,9 @@ export interface Claim {
 
 /** What a request has moved: for the commit, and for the undo should the commit refuse. */
 export interface Promotion {
-  readonly claim: string
+  readonly claim: Claim
   readonly media: MediaItem[]
   readonly moved: readonly Moved[]
-  readonly lease: Deadline
 }
 
 // Of a request's 14.5 s the commit needs 5 for its attempts, and a little goes to the checks before.
@@ -85,7 +84,7 @@ export async function promoteMedia(deps: PromotionDeps, draft: Draft, claim: Cla
   for (const { asset } of items) deps.onPromotion(asset ? 'promoted' : 'failed')
 
   const media = items.flatMap(({ asset }) => (asset ? [mediaItemOf(asset)] : []))
-  const promotion = { claim: claim.token, media, moved: items, lease: claim.lease }
+  const promotion = { claim, media, moved: items }
   if (media.length === items.length) return promotion
 
   await undoPromotion(deps, promotion)

@@ -45,7 +45,7 @@ async function commitPromoted(deps: SendMessageDeps, draft: Draft, promotion: Pr
   } catch (error) {
     // Unknown: the message may be stored with this media. The next holder reads which.
     if (error instanceof DatabaseUnavailable)
-      deps.afterwards(() => deps.records.release(draft.mediaIds, promotion.claim))
+      deps.afterwards(() => deps.records.release(draft.mediaIds, promotion.claim.token))
     else await undoPromotion(deps, promotion)
     throw error
   }

@@ -29,8 +29,8 @@ export async function readClaims(
   )
   const uncertain = new Set(records.flatMap((record) => (record.uncertain ? [record._id] : [])))
   return {
-    areHeldBy: ({ draft, claim }) =>
-      draft.mediaIds.every((id) => claim !== undefined && holders.get(id) === claim),
+    areHeldBy: ({ draft, claimToken }) =>
+      draft.mediaIds.every((id) => claimToken !== undefined && holders.get(id) === claimToken),
     areUncertain: ({ draft }) => draft.mediaIds.some((id) => uncertain.has(id)),
   }
 }
@@ -45,7 +45,7 @@ export async function settleMedia(
   const withMedia = entries.filter(({ draft }) => draft.mediaIds.length > 0)
   if (withMedia.length === 0) return
   const updates = withMedia.map((entry) => ({
-    q: { _id: { $in: entry.draft.mediaIds }, state: 'promoting', token: entry.claim },
+    q: { _id: { $in: entry.draft.mediaIds }, state: 'promoting', token: entry.claimToken },
     u: areUncertain(entry)
       ? attachedAndDue(entry)
       : {

@@ -4,7 +4,7 @@ import { type Deadline, deadlineIn, msLeft } from '../lib/deadline.ts'
 import { within } from '../lib/within.ts'
 import type { UndoItem } from './media-records.ts'
 import { permanentIdOf } from './media-reference.ts'
-import type { PromotionDeps } from './promote-media.ts'
+import type { Claim, PromotionDeps } from './promote-media.ts'
 
 /** An upload that a request has, or may have, moved. */
 export interface Moved extends UndoItem {
@@ -26,14 +26,14 @@ const moveBackTimeoutMs = 2_000
  */
 export async function undoPromotion(
   deps: PromotionDeps,
-  { claim, moved, lease }: { claim: string; moved: readonly Moved[]; lease: Deadline },
+  { claim, moved }: { claim: Pick<Claim, 'token' | 'lease'>; moved: readonly Moved[] },
 ): Promise<void> {
   const next = randomUUID()
   // With the same token, so that a try that was carried out unheard is known for one's own.
   const undo = async (): Promise<void> => {
-    if (msLeft(lease, deps.clock) === 0) return
+    if (msLeft(claim.lease, deps.clock) === 0) return
     const end = deadlineIn(moveBackTimeoutMs, deps.clock)
-    const ids = new Set(await deps.records.beginUndo(moved, { held: claim, next }))
+    const ids = new Set(await deps.records.beginUndo(moved, { held: claim.token, next }))
     await Promise.all(moved.filter(({ id }) => ids.has(id)).map((item) => undoOne(deps, item, next, end)))
   }
   await within(

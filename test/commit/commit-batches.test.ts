@@ -148,7 +148,10 @@ t.test('fewer records settled than a message has media: not stored', async (t) =
   const media = [{ publicId: id }, { publicId: id }]
   await feature.deps.records.claim([id], { senderId: alice.id, token: 'held' }, deadlineIn(5_000))
 
-  const sent = newCommitter(commitDeps).commit(draft(alice, bob, { media }), { media: [], claim: 'held' })
+  const sent = newCommitter(commitDeps).commit(draft(alice, bob, { media }), {
+    media: [],
+    claim: { token: 'held' },
+  })
 
   t.equal(await codeOf(sent), 'INTERNAL_ERROR')
   t.equal((await alice.sentTo(bob)).length, 0)

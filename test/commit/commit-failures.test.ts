@@ -210,7 +210,7 @@ t.test('while another transaction holds an upload’s record, only its message w
 
   const first = commit(draft(alice, bob))
   const media = [{ publicId: id }]
-  const held = commit(draft(alice, bob, { media }), { media: [], claim: 'ours' })
+  const held = commit(draft(alice, bob, { media }), { media: [], claim: { token: 'ours' } })
   const others = await Promise.all([
     codeOf(first),
     codeOf(commit(draft(alice, bob, {}, 2_000))),

@@ -34,7 +34,7 @@ function entry(): Entry {
     type: 'text',
     deadline: deadlineIn(1),
   })
-  return { draft, message: messageOf(draft, [], new Date(0)), claim: undefined }
+  return { draft, message: messageOf(draft, [], new Date(0)), claimToken: undefined }
 }
 
 t.test('what another transaction has caused is a conflict', async (t) => {

@@ -18,11 +18,11 @@ const media = db.collection<MediaRecordDocument>('media')
 const [alice, bob] = await feature.two()
 const options = { signal: AbortSignal.timeout(60_000) }
 
-function entry(ids: string[], claim: string | undefined, types: MediaItem['type'][] = []): Entry {
+function entry(ids: string[], claimToken: string | undefined, types: MediaItem['type'][] = []): Entry {
   const made = draft(alice, bob, { media: ids.map((publicId) => ({ publicId })) })
   // Of a media item, a settlement looks at nothing else.
   const items = types.map((type) => ({ type }) as MediaItem)
-  return { draft: made, message: messageOf(made, items, new Date(0)), claim }
+  return { draft: made, message: messageOf(made, items, new Date(0)), claimToken }
 }
 
 /** A record in some state, of a holder; gives its id. */

@@ -101,13 +101,13 @@ t.test('while it is due nobody else may have it: no claim, no undo, no release',
   const { alice, bob, id, places } = await attachedTooEarly()
   await letTimePass(db, id)
   const record = await recordOf(db, id)
-  const claim = record?.token ?? ''
+  const token = record?.token ?? ''
   const moved = [{ id, uncertain: true, types: ['video' as const] }]
 
   const again = await codeOf(sendMessage(deps, draft(alice, bob, of(id))))
-  await undoPromotion(deps, { claim, moved, lease: { at: deps.clock() + 1_000 } })
-  await deps.records.release([id], claim)
-  await deps.records.finishUndo(id, claim, 'back')
+  await undoPromotion(deps, { claim: { token, lease: { at: deps.clock() + 1_000 } }, moved })
+  await deps.records.release([id], token)
+  await deps.records.finishUndo(id, token, 'back')
 
   t.equal(again, 'MEDIA_ALREADY_USED')
   t.strictSame(places(), ['temp', 'messages'])

@@ -88,7 +88,7 @@ t.test(
     const [before, after] = [alice.uploads('image'), alice.uploads('image')]
     const { claim } = await promotedAndKilled(alice, bob, before, after)
     const items = [before, after].map((id) => ({ id, uncertain: false }))
-    await deps.records.beginUndo(items, { held: claim, next: 'undoer' })
+    await deps.records.beginUndo(items, { held: claim.token, next: 'undoer' })
     await deps.storage.rename('image', promoted(after), after, 1_000)
 
     const barred = await codeOf(sendMessage(deps, draft(alice, bob, of(before))))
@@ -109,7 +109,7 @@ t.test('an undo’s lease is as long as the quiet time', async (t) => {
   const { claim } = await promotedAndKilled(alice, bob, id)
 
   const beforeMs = await databaseNowMs(db)
-  await deps.records.beginUndo([{ id, uncertain: false }], { held: claim, next: 'undoer' })
+  await deps.records.beginUndo([{ id, uncertain: false }], { held: claim.token, next: 'undoer' })
   const afterMs = await databaseNowMs(db)
 
   const untilMs = (await recordOf(db, id))?.until?.getTime() ?? 0

@@ -83,10 +83,10 @@ async function look(side: Side, record: MediaRecordDocument, token: string): Pro
   return isTaken
 }
 
-function settle(id: string, claim: string): Step {
+function settle(id: string, claimToken: string): Step {
   // What a settlement looks at, of a draft and its message.
   const message = { _id: messageId, media: [{ type: 'file' }] }
-  const entry = { draft: { mediaIds: [id] }, message, claim } as unknown as Entry
+  const entry = { draft: { mediaIds: [id] }, message, claimToken } as unknown as Entry
   const options = { signal: AbortSignal.timeout(5_000) }
   return {
     name: `settle ${id}`,

@@ -102,7 +102,7 @@ async function commit(
   const limitMs = msLeft(draft.deadline, instance.clock)
   if (limitMs === 0) throw new DatabaseUnavailable()
   const message = messageOf(draft, promoted?.media ?? [], new Date(0))
-  const entry: Entry = { draft, message, claim: promoted?.claim }
+  const entry: Entry = { draft, message, claimToken: promoted?.claim.token }
   const { executeInMs, answerInMs } = fateOfCommit(world)
   let outcome: Outcome | undefined
   const execute = (): void => {
@@ -128,7 +128,7 @@ async function commit(
 }
 
 async function transact({ world, database, onStored }: Parts, entry: Entry): Promise<Outcome> {
-  const entries = [{ ...entry, claim: claimOf(world, database, entry) }]
+  const entries = [{ ...entry, claimToken: claimTokenOf(world, database, entry) }]
   const outcomes = await database.transact((db, session) => {
     const deps = { db, knownChats: createKnownChats() }
     return transactBatch(deps, session, entries, { mayBeStored: false, signal })
@@ -140,9 +140,13 @@ async function transact({ world, database, onStored }: Parts, entry: Entry): Pro
 }
 
 /** Broken: whoever holds the record now. */
-function claimOf(world: World, database: SimulatedDatabase, { draft, claim }: Entry): string | undefined {
-  if (!world.breaks.has('settlement ignores tokens')) return claim
+function claimTokenOf(
+  world: World,
+  database: SimulatedDatabase,
+  { draft, claimToken }: Entry,
+): string | undefined {
+  if (!world.breaks.has('settlement ignores tokens')) return claimToken
   const [id = ''] = draft.mediaIds
   const token = database.media.get(id)?.token
-  return typeof token === 'string' ? token : claim
+  return typeof token === 'string' ? token : claimToken
 }
