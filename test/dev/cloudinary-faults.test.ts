@@ -45,22 +45,24 @@ t.test('what is no call of the interface is refused', async (t) => {
   t.same(standIn.list(), [])
 })
 
-t.test('a boundary of one letter, which is also in the values, parts a form', async (t) => {
-  const { standIn } = await start(t)
-  const { body } = signed({ public_id: 'banana', file: dataUri(textFile('a --a b')) })
-  const parts = [...body].map(
-    ([name, value]) => `--a\r\nContent-Disposition: form-data; name="${name}"\r\n\r\n${value}\r\n`,
-  )
+for (const boundary of ['a', ''])
+  t.test(`a boundary of ${boundary.length} letters, which is also in the values, parts a form`, async (t) => {
+    const { standIn } = await start(t)
+    const { body } = signed({ public_id: 'banana', file: dataUri(textFile('a --a b')) })
+    const parts = [...body].map(
+      ([name, value]) =>
+        `--${boundary}\r\nContent-Disposition: form-data; name="${name}"\r\n\r\n${value}\r\n`,
+    )
 
-  const response = await fetch(`${standIn.baseUrl}/v1_1/demo/raw/upload`, {
-    method: 'POST',
-    headers: { 'content-type': 'multipart/form-data; boundary=a' },
-    body: `${parts.join('')}--a--`,
+    const response = await fetch(`${standIn.baseUrl}/v1_1/demo/raw/upload`, {
+      method: 'POST',
+      headers: { 'content-type': `multipart/form-data; boundary=${boundary}` },
+      body: `${parts.join('')}--${boundary}--`,
+    })
+
+    t.equal(response.status, 200)
+    t.equal(String(standIn.list()[0]?.bytes), 'a --a b')
   })
-
-  t.equal(response.status, 200)
-  t.equal(String(standIn.list()[0]?.bytes), 'a --a b')
-})
 
 t.test('faults', async (t) => {
   t.test('answer another status, done or not', async (t) => {

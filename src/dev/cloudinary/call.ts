@@ -125,9 +125,9 @@ async function readForm(request: IncomingMessage, body: Buffer): Promise<Form> {
 
 // The platform's own parser, for multipart and urlencoded bodies alike.
 async function parsed(contentType: string, body: Buffer): Promise<FormData> {
-  const [, boundary] = /boundary=([^;]+)/.exec(contentType) ?? []
+  const [, boundary] = /boundary=([^;]*)/.exec(contentType) ?? []
   const longer = boundary === undefined ? body : withBoundary(body, boundary, unmistakable)
-  const headers = { 'content-type': contentType.replace(/boundary=[^;]+/, `boundary=${unmistakable}`) }
+  const headers = { 'content-type': contentType.replace(/boundary=[^;]*/, `boundary=${unmistakable}`) }
   try {
     return await new Response(longer, { headers }).formData()
   } catch {
@@ -135,7 +135,8 @@ async function parsed(contentType: string, body: Buffer): Promise<FormData> {
   }
 }
 
-// The SDK's boundaries are random and can be two letters long; the parser takes them also in the middle of a value.
+// The SDK's boundaries are random and can be two letters long, or none (one in half a million); the parser takes them also in
+// the middle of a value.
 const unmistakable = 'x-between-the-parts-of-a-form-x-4f1c9a7e'
 
 // RFC 2046, section 5.1.1: a delimiter begins a line.
