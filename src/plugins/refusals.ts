@@ -62,16 +62,12 @@ export function refusalBody(refusal: Refusal, requestId: string): RefusalBody {
   }
 }
 
-// What nearly every request has: nothing to be read in another way.
-const plainPath = /^\/[\w./-]*$/
-
 /**
  * The path of a target as the router can take it: without origin (RFC 9112, section 3.2.2) and query. The router would look
  * at neither a first character that is no slash nor what follows a `#`, and a `%` that cannot be decoded would get
  * Fastify's 400: kept as what they are, `*message/send/…` is no path of ours, and `/message/send/%zz` a wrong id.
  */
 export function routableUrl({ url = '/' }: IncomingMessage): string {
-  if (plainPath.test(url)) return url
   const [path = ''] = url.replace(/^https?:\/\/[^/?]*/i, '').split('?', 1)
   const segments = path.replaceAll('#', '%23').split('/')
   const routable = segments
