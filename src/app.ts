@@ -15,13 +15,11 @@ import rateLimit from './plugins/rate-limit.ts'
 import refusals from './plugins/refusals.ts'
 import requestLog, { loggerOptions } from './plugins/request-log.ts'
 import { ajvOptions } from './plugins/validation.ts'
-import sendMessage from './send-message/index.ts'
+import sendMessage, { type FeatureOptions } from './send-message/index.ts'
 
-export interface Overrides {
+export interface Overrides extends FeatureOptions {
   /** Where the log goes instead of standard output. */
   logTo?: DestinationStream
-  /** Milliseconds between two looks of the media sweeper, instead of its own. */
-  sweepIntervalMs?: number
 }
 
 /** The service, ready to listen. Rejects with `DatabaseNotUsable` when the database cannot be used. */

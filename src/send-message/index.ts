@@ -25,6 +25,7 @@ const mediaInFlight = { itemsMax: 2_048, bytesMax: 144 * 1024 * 1024 }
 const stopTimeoutMs = 500
 
 export interface FeatureOptions {
+  /** Milliseconds between two looks of the media sweeper, instead of its own. */
   sweepIntervalMs?: number
 }
 
