@@ -27,6 +27,12 @@ async function promotedAndKilled(alice: Person, bob: Person, id: string): Promis
   return await promoteMedia(deps, draft(alice, bob, of(id)), claim)
 }
 
+/** Records that are not so are refused by the server, until the test's end. */
+async function letWrite(test: Test, validator: object): Promise<void> {
+  test.teardown(() => db.command({ collMod: 'media', validator: {} }))
+  await db.command({ collMod: 'media', validator })
+}
+
 /** The first commit's outcome is unknown, and the others show a defect. */
 async function failCommits(test: Test): Promise<void> {
   await feature.failCommand(test, ['commitTransaction'], { errorCode: 50 })
@@ -90,8 +96,7 @@ t.test('claims that fail together fail each for the same reason', async (t) => {
 t.test('a claim that the database refuses is a defect, and leaves nothing', async (t) => {
   const [alice, bob] = await two()
   const ids = [alice.uploads('image'), alice.uploads('image')].sort()
-  await db.command({ collMod: 'media', validator: { _id: { $ne: ids[1] } } })
-  t.teardown(() => db.command({ collMod: 'media', validator: {} }))
+  await letWrite(t, { _id: { $ne: ids[1] } })
 
   const code = await codeOf(sendMessage(deps, draft(alice, bob, of(...ids))))
 
@@ -315,12 +320,10 @@ t.test('a record that cannot be written keeps a sweep from no other', async (t) 
   for (const id of ids) await promotedAndKilled(alice, bob, id)
   await letTimePass(db, ...ids)
   // Not by a fail point: of commands at the same moment, it lets more fail than it was told.
-  const letWrite = (validator: object) => db.command({ collMod: 'media', validator })
-  t.teardown(() => letWrite({}))
-  await letWrite({ _id: { $nin: ids.slice(0, 16) } })
+  await letWrite(t, { _id: { $nin: ids.slice(0, 16) } })
 
   const counts = await sweepOnce(deps)
-  await letWrite({})
+  await letWrite(t, {})
   const next = await sweepOnce(deps)
 
   t.strictSame(counts, { undone: 4, closed: 0, failed: 16 })

@@ -1,7 +1,7 @@
 import t from 'tap'
 import { eventually } from '../support/eventually.ts'
 import { latch } from '../support/media.ts'
-import { startService } from '../support/service.ts'
+import { startService, withoutSweeps } from '../support/service.ts'
 import { type SlowAnswer, slownessesOf } from '../support/storage/slowness.ts'
 import {
   back,
@@ -18,8 +18,7 @@ import { sweepLater } from '../support/sweeping.ts'
 // the storage is mended. What the records say meanwhile is in the other files: here a busy machine may leave to the sweeper
 // what an undo has two seconds for.
 
-// The tests say when somebody sweeps.
-const service = await startService(t, { sweepIntervalMs: 3_600_000 })
+const service = await startService(t, withoutSweeps)
 const { storage } = service
 
 type Scene<S extends SlowAnswer> = S & {

@@ -1,7 +1,7 @@
 import t, { type Test } from 'tap'
 import type { Fault } from '../../src/dev/cloudinary/faults.ts'
 import { latch, undoOf } from '../support/media.ts'
-import { startService } from '../support/service.ts'
+import { startService, withoutSweeps } from '../support/service.ts'
 import {
   allBut,
   back,
@@ -19,8 +19,7 @@ import { sweepLater } from '../support/sweeping.ts'
 // The storage refuses one of three, so that the others go back; and it does to one of these what it did to the promotions
 // in storage-faults.test.ts.
 
-// The tests say when somebody sweeps.
-const service = await startService(t, { sweepIntervalMs: 3_600_000 })
+const service = await startService(t, withoutSweeps)
 const { storage } = service
 
 const unanswered: Record<string, Fault> = {

@@ -3,7 +3,7 @@ import type { Fault } from '../../src/dev/cloudinary/faults.ts'
 import { sendMessage } from '../../src/send-message/send-message.ts'
 import { codeOf, draft, startFeature } from '../support/feature.ts'
 import { latch, promoted, promotionOf, whereIs } from '../support/media.ts'
-import { startService } from '../support/service.ts'
+import { startService, withoutSweeps } from '../support/service.ts'
 import {
   allBut,
   eachItem,
@@ -19,8 +19,7 @@ import { sweepLater } from '../support/sweeping.ts'
 // What a storage that answers at once can do to each of three items. What it does slowly is in storage-faults-slow.test.ts,
 // what it does to the way back in storage-faults-undo.test.ts.
 
-// The tests say when somebody sweeps.
-const service = await startService(t, { sweepIntervalMs: 3_600_000 })
+const service = await startService(t, withoutSweeps)
 const { storage } = service
 
 /** It says no: nothing was done. */

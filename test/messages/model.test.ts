@@ -6,7 +6,7 @@ import { commandsAtOnce } from '../support/model/races.ts'
 import { newPeople } from '../support/model/service.ts'
 import { newModel } from '../support/model/state.ts'
 import { commandsOfSweepers } from '../support/model/sweepers.ts'
-import { startService } from '../support/service.ts'
+import { startService, withoutSweeps } from '../support/service.ts'
 
 // `MODEL_RUNS=500` looks longer. A failure is replayed with the seed and the path that it prints: `MODEL_SEED=… MODEL_PATH=…`.
 const { MODEL_RUNS = '40', MODEL_SEED, MODEL_PATH } = process.env
@@ -17,8 +17,7 @@ const replay = {
 
 // What the storage refuses is logged as a warning; an error is a defect.
 const env = { RATE_LIMIT_MAX: '0', LOG_LEVEL: 'error' }
-// The model says when somebody sweeps.
-const options = { env, sweepIntervalMs: 3_600_000 }
+const options = { ...withoutSweeps, env }
 const service = await startService(t, options)
 const { mongodbUri, storage } = service
 const other = await startService(t, { ...options, mongodbUri, storage })

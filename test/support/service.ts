@@ -27,9 +27,11 @@ export interface ServiceOptions {
   env?: Record<string, string>
   mongodbUri?: string
   storage?: CloudinaryStandIn
-  /** For a test that sweeps by itself, and with which another sweep would come between. */
   sweepIntervalMs?: number
 }
+
+/** For a test that says when somebody sweeps, and between whose steps another sweep would come. */
+export const withoutSweeps: ServiceOptions = { sweepIntervalMs: 3_600_000 }
 
 export const jwtSecret = 'a secret of the tests that has over 32 bytes'
 
