@@ -57,13 +57,19 @@ export default fp(
 
 /** Node's `clientError`: what came in is not HTTP, too large, or too slow. The connection cannot be used any more. */
 function refuseUnparsable(this: FastifyInstance, error: NodeJS.ErrnoException, socket: Socket): void {
+  // Opened ahead by a client that has asked for nothing yet: no request is late, and `connectionTimeout` ends it. Each that is
+  // refused comes again: 2,000 took an eighth of the messages a second, and newcomers waited 20 times as long.
+  if (isLate(error) && socket.bytesRead === 0) return
   refuse(socket, refusalOf(error), this.log)
 }
 
 function refusalOf(error: NodeJS.ErrnoException): Refusal {
   if (error.code === 'HPE_HEADER_OVERFLOW') return new HeadersTooLarge()
-  if (error.code === 'ERR_HTTP_REQUEST_TIMEOUT') return new RequestTimeout()
-  return new MalformedRequest()
+  return isLate(error) ? new RequestTimeout() : new MalformedRequest()
+}
+
+function isLate({ code }: NodeJS.ErrnoException): boolean {
+  return code === 'ERR_HTTP_REQUEST_TIMEOUT'
 }
 
 /** Node's own notes on a connection: the answer that is due, and the request that is arriving. */

@@ -27,7 +27,7 @@ async function crossing(first: string, rest: string): Promise<string> {
 
 t.test('a request that its own 408 has overtaken is not stored', async (t) => {
   const answers = await Promise.all([
-    crossing('', `${head}${body}`),
+    crossing(head.slice(0, 10), `${head.slice(10)}${body}`),
     crossing(`${head}${body.slice(0, 10)}`, body.slice(10)),
   ])
 

@@ -116,8 +116,7 @@ t.test('who is slow is answered and cut off', { timeout: 20_000 }, async (t) => 
   ]
   const dripping = setInterval(() => drip.client.write('x'), 100)
 
-  const [silent, slowHeaders, slowBody, answered] = await Promise.all([
-    talk(''),
+  const [slowHeaders, slowBody, answered] = await Promise.all([
     talk(`POST ${path} HTTP/1.1\r\nHost:`),
     talk(bytes({ body })),
     talk(bytes({ token: 'x', body })),
@@ -125,10 +124,23 @@ t.test('who is slow is answered and cut off', { timeout: 20_000 }, async (t) => 
   ])
   clearInterval(dripping)
 
-  t.equal(silent, '408 REQUEST_TIMEOUT, closed')
   t.equal(slowHeaders, '408 REQUEST_TIMEOUT, closed')
   t.equal(slowBody, '408 REQUEST_TIMEOUT, closed')
   t.equal(answered, '401 TOKEN_INVALID, closed', 'a request has one answer')
+})
+
+t.test('a connection that was opened ahead may ask later, but not slowly', { timeout: 20_000 }, async (t) => {
+  const slow = `POST ${path} HTTP/1.1\r\nHost:`
+  const refused = talk(slow)
+
+  const [asks, asksSlowly] = await Promise.all([
+    talk(bytes(), { answers: 1, silentUntil: refused }),
+    talk(slow, { silentUntil: refused }),
+  ])
+
+  t.equal(await refused, '408 REQUEST_TIMEOUT, closed')
+  t.equal(asks, '200 OK, open')
+  t.equal(asksSlowly, '408 REQUEST_TIMEOUT, closed')
 })
 
 /** A client that does not close when the service does, and the service's end of its connection. */

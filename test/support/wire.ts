@@ -25,6 +25,8 @@ export interface TalkOptions {
   readsLate?: boolean
   /** Says that nothing more will come. */
   halfCloses?: boolean
+  /** The connection is there before, and says nothing. */
+  silentUntil?: Promise<unknown>
 }
 
 /** What `fetch` would not send: any header or none, and any bytes at all. Each answer is checked like the others. */
@@ -79,10 +81,11 @@ export function createWire(t: Test, { url, db, conformance }: Service): Wire {
     },
     async talk(
       bytes,
-      { answers: wanted = Number.POSITIVE_INFINITY, readsLate = false, halfCloses = false } = {},
+      { answers: wanted = Number.POSITIVE_INFINITY, readsLate = false, halfCloses = false, silentUntil } = {},
     ) {
       const socket = connect({ port: Number(port), host: '127.0.0.1', allowHalfOpen: halfCloses })
       const heard = hear(socket, wanted)
+      await silentUntil
       if (readsLate) socket.pause()
       for (const chunk of [bytes].flat()) socket.write(chunk)
       socket.write('', () => socket.resume())
