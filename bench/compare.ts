@@ -7,6 +7,7 @@ import { say, tell } from './say.ts'
 import { seed, seedBlocks } from './seed.ts'
 import { onStage } from './stage.ts'
 import type { Results } from './table.ts'
+import { warmUp } from './warm-up.ts'
 
 export interface RowsReport {
   kind: 'rows'
@@ -35,6 +36,10 @@ export async function compare(options: Options, machine: string): Promise<RowsRe
       if (!servers.has(target)) servers.set(target, await fleet.start(target, uri))
     }
     const common = { load: fleet.load, db, mongodPid, cloudinaryUrl, people, warmUpMs: 700, durationMs }
+    for (const [target, running] of servers) {
+      tell(`warming up: ${target}`)
+      await warmUp({ ...common, running }, target)
+    }
     for (let round = 0; round < rounds; round++) {
       for (const row of measured) {
         tell(`round ${round + 1} of ${rounds}: ${row.name}`)

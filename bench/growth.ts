@@ -3,10 +3,11 @@ import { cpuUs } from './cpu.ts'
 import { type MeasureDeps, type Measurement, measure } from './measure.ts'
 import type { Options } from './options.ts'
 import type { Running } from './processes.ts'
-import { bursts, ceiling, firstMessages, knownPairs, type Row, warmUp } from './rows.ts'
+import { bursts, ceiling, firstMessages, knownPairs, type Row } from './rows.ts'
 import { say, tell } from './say.ts'
 import { type SeedSize, seed } from './seed.ts'
 import { onStage, type Stage } from './stage.ts'
+import { warmUp } from './warm-up.ts'
 
 export interface GrowthReport {
   kind: 'growth'
@@ -62,8 +63,10 @@ export async function growth(options: Options, machine: string): Promise<GrowthR
     await client.db('admin').command({ setParameter: 1, syncdelay: 3600 })
     for (const place of places) {
       tell(`warming up: ${titleOf(place)}`)
-      await warmUpAt(place)
+      await warmUp(place.deps, 'service')
     }
+    const [first] = places
+    if (first) await warmUp(first.ceilingDeps, 'ceiling')
     await checkpoint(client, stage.mongodPid)
     for (let round = 1; round <= rounds; round++) {
       for (const place of places) {
@@ -105,14 +108,6 @@ async function placeOf(
     deps: { ...common, running },
     ceilingDeps: { ...common, running: ceilingRunning },
   }
-}
-
-// So long until the code is compiled, and the 50,000 chats of 10,000 people are known to the process.
-const warmUpMs = 12_000
-
-async function warmUpAt({ deps, ceilingDeps }: Place): Promise<void> {
-  await measure({ ...deps, warmUpMs }, warmUp, 0)
-  await measure(ceilingDeps, ceiling, 0)
 }
 
 async function measureAt(
