@@ -58,7 +58,7 @@ export default fp(
 /** Node's `clientError`: what came in is not HTTP, too large, or too slow. The connection cannot be used any more. */
 function refuseUnparsable(this: FastifyInstance, error: NodeJS.ErrnoException, socket: Socket): void {
   // Opened ahead by a client that has asked for nothing yet: no request is late, and `connectionTimeout` ends it. Each that is
-  // refused comes again: 2,000 took an eighth of the messages a second, and newcomers waited 20 times as long.
+  // refused comes again, for 0.3 ms of CPU: beside 2,000 of them newcomers waited 10 to 20 times as long.
   if (isLate(error) && socket.bytesRead === 0) return
   refuse(socket, refusalOf(error), this.log)
 }
