@@ -6,7 +6,7 @@ import Fastify from 'fastify'
 import { ObjectId } from 'mongodb'
 import t, { type Test } from 'tap'
 import { Overloaded } from '../../src/errors.ts'
-import { type Deadline, deadlineIn, msLeft } from '../../src/lib/deadline.ts'
+import { type Deadline, deadlineIn, monotonicMs, msLeft } from '../../src/lib/deadline.ts'
 import authentication from '../../src/plugins/authentication.ts'
 import jsonBody from '../../src/plugins/json-body.ts'
 import openapi from '../../src/plugins/openapi.ts'
@@ -115,6 +115,7 @@ t.test('nobody overtakes who waits, also where there is room', async (t) => {
   let others = 1_024
   const turns = createTurns({ inFlight: () => others, isClosing: () => false })
   const [waiting, next] = [new Socket(), new Socket()]
+  const began = monotonicMs()
   turns.queue(waiting)
   others = 0
   turns.queue(next)
@@ -125,6 +126,7 @@ t.test('nobody overtakes who waits, also where there is room', async (t) => {
 
   t.equal(isNextPaused, true)
   t.equal(next.isPaused(), false)
+  t.ok(turns.waitedMs(waiting) <= monotonicMs() - began, 'a wait is as long as it was')
 })
 
 t.test('where nothing moves, a connection is read again when it has waited for long enough', async (t) => {
