@@ -27,7 +27,7 @@ export interface DraftRequest {
   receiverId: string
   content: string
   type: MessageType
-  media?: readonly { publicId: string }[]
+  media?: readonly { publicId: string }[] | undefined
   key?: string | undefined
   deadline: Deadline
 }

@@ -63,8 +63,11 @@ export function registerRoute(app: FastifyInstance, { refuseExcess, turns, send 
     },
     async ({ params, headers, body, sender, waitedMs }, reply) => {
       const wholeMs = body.media?.length ? deadlineMs.media : deadlineMs.text
+      // Each by its name: a spread of what JSON has read takes V8's slow way at every message.
       const draft = draftOf({
-        ...body,
+        content: body.content,
+        type: body.type,
+        media: body.media,
         sender,
         receiverId: params.userId,
         key: headers['idempotency-key'],
