@@ -1,7 +1,7 @@
-import type { Document } from 'mongodb'
+import { type Document, MongoClient } from 'mongodb'
 import t from 'tap'
 import { findAll, updateEach, WriteRejected, write } from '../../src/send-message/commands.ts'
-import { beginTransaction, commitTransaction } from '../../src/send-message/session.ts'
+import { beginTransaction, commitTransaction, endSession } from '../../src/send-message/session.ts'
 import { startedBy } from '../support/commands.ts'
 import { startFeature } from '../support/feature.ts'
 
@@ -142,4 +142,64 @@ t.test('a transaction reads one snapshot of the primary, and is committed by a m
     { commitTransaction: 1, writeConcern: { w: 'majority' } },
   ])
   t.equal(commands.length, 2)
+})
+
+t.test('a transaction is the primary’s and acknowledged, whatever the address says', async (t) => {
+  const elsewhere = new MongoClient(feature.uri, { readPreference: 'secondaryPreferred', w: 0 })
+  t.teardown(() => elsewhere.close())
+  const session = elsewhere.startSession()
+  t.teardown(() => session.endSession())
+  const query = { find: 'things', filter: { _id: 1 } }
+
+  beginTransaction(session, 'snapshot')
+  const found = await findAll(elsewhere.db(db.databaseName), query, { session, signal })
+
+  t.equal(found.length, 1)
+})
+
+t.test('a session’s open transaction is ended once, and then the session', async (t) => {
+  const session = client.startSession({ causalConsistency: false })
+  const wrote = await startedBy(client, async () => {
+    beginTransaction(session, 'snapshot')
+    await write(db, { insert: 'things', documents: [{ _id: 7_000 }] }, { session, signal })
+  })
+
+  const ended = await startedBy(client, () => endSession(db, session))
+
+  t.match(
+    ended.map(({ command }) => command),
+    [{ abortTransaction: 1, txnNumber: wrote[0]?.command.txnNumber }],
+  )
+  t.equal(ended.length, 1)
+  t.ok(session.hasEnded)
+  t.equal(await things.countDocuments({ _id: 7_000 }), 0)
+})
+
+t.test('a server that refuses to end a transaction is not asked again', async (t) => {
+  const session = client.startSession({ causalConsistency: false })
+  beginTransaction(session, 'snapshot')
+  await findAll(db, { find: 'things', filter: { _id: 1 } }, { session, signal })
+  // Ended behind the driver's back: there is nothing left to end.
+  const { id: lsid } = session
+  await client.db('admin').command({ killSessions: [lsid] })
+
+  const ended = await startedBy(client, () => endSession(db, session))
+
+  t.strictSame(
+    ended.map(({ commandName }) => commandName),
+    ['abortTransaction'],
+  )
+  t.ok(session.hasEnded)
+})
+
+t.test('a session whose transaction was committed has nothing to end', async (t) => {
+  const session = client.startSession({ causalConsistency: false })
+  beginTransaction(session, 'snapshot')
+  await findAll(db, { find: 'things', filter: { _id: 1 } }, { session, signal })
+  await commitTransaction(db, session)
+
+  const ended = await startedBy(client, () => endSession(db, session))
+
+  t.strictSame(ended, [])
+  t.ok(session.hasEnded)
 })
