@@ -6,7 +6,7 @@ import { within } from '../lib/within.ts'
 import { createAdmission } from './admission.ts'
 import { createAfterwards } from './afterwards.ts'
 import { type Committed, createCommitter } from './commit.ts'
-import { bytesOf, type Draft } from './draft.ts'
+import type { Draft } from './draft.ts'
 import { createKnownChats } from './known-chats.ts'
 import { createMediaRecords } from './media-records.ts'
 import { createMeters } from './meters.ts'
@@ -16,10 +16,10 @@ import { type SendMessageDeps, sendMessage } from './send-message.ts'
 import { keepSweeping, sweepIntervalMs } from './sweep-media.ts'
 import { createTurns } from './turns.ts'
 
-// Texts and media apart, so that a storage that hangs costs texts no place. The contract: never fewer than 2,048, of the
-// largest, too. More texts, because so many can come before `turns` has seen the first answer.
-const textsInFlight = { itemsMax: 6_144, bytesMax: 96 * 1024 * 1024 }
-const mediaInFlight = { itemsMax: 2_048, bytesMax: 144 * 1024 * 1024 }
+// Texts and media apart, so that a storage that hangs costs texts no place. The contract: never fewer than 2,048. More texts,
+// because so many can come before `turns` has seen the first answer. The largest of all (`bytesOf`) are 107 MB and 141 MB.
+const textsMax = 6_144
+const mediaMax = 2_048
 
 // Of the 20 s in which a stopped process must have ended, what the last answers may leave.
 const stopTimeoutMs = 500
@@ -33,8 +33,8 @@ export interface FeatureOptions {
 const sendMessageFeature: FastifyPluginAsync<FeatureOptions> = async (app, options) => {
   const { client, db, transactionReadConcern, primary } = app.mongo
   const { log, isClosing } = app
-  const texts = createGate(textsInFlight)
-  const media = createGate(mediaInFlight)
+  const texts = createGate(textsMax)
+  const media = createGate(mediaMax)
   const turns = createTurns({ inFlight: () => texts.inside, isClosing })
   const meters = createMeters(app.metrics, turns)
   const knownChats = createKnownChats()
@@ -60,7 +60,7 @@ const sendMessageFeature: FastifyPluginAsync<FeatureOptions> = async (app, optio
   }
 
   const sendIfRoom = async (draft: Draft): Promise<Committed> => {
-    const leave = (draft.mediaIds.length > 0 ? media : texts).enter(bytesOf(draft))
+    const leave = (draft.mediaIds.length > 0 ? media : texts).enter()
     if (!leave) throw new Overloaded()
     try {
       return await sendMessage(deps, draft)

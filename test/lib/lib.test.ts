@@ -215,23 +215,23 @@ t.test('an item that a run leaves out because it is too late is too late', async
   t.ok(new DeadlinePassed() instanceof Error)
 })
 
-t.test('a gate bounds what is inside in number and in bytes', (t) => {
-  const gate = createGate({ itemsMax: 2, bytesMax: 100 })
+t.test('a gate bounds how many are inside', (t) => {
+  const gate = createGate(2)
 
-  const first = gate.enter(60)
-  const tooLarge = gate.enter(41)
-  const second = gate.enter(40)
-  const full = gate.isFull
-  const tooMany = gate.enter(0)
+  const first = gate.enter()
+  const oneInside = gate.isFull
+  const second = gate.enter()
+  const tooMany = gate.enter()
   first?.()
   first?.()
-  const third = gate.enter(60)
+  const third = gate.enter()
 
   t.type(second, 'function')
-  t.strictSame([tooLarge, full, tooMany], [undefined, true, undefined])
+  t.strictSame([oneInside, tooMany], [false, undefined])
   t.type(third, 'function')
   t.equal(gate.isFull, true)
-  t.equal(gate.enter(0), undefined)
+  t.equal(gate.inside, 2)
+  t.equal(gate.enter(), undefined)
   t.end()
 })
 

@@ -65,13 +65,13 @@ t.test('an instance that is full of texts is not ready', async (t) => {
 })
 
 t.test('what comes while no place is free waits for one, and is refused when none was left', async (t) => {
-  const gate = createGate({ itemsMax: 1, bytesMax: 1 })
+  const gate = createGate(1)
   const knock = refuseExcess(gate, 20)
   const answer = (): Promise<string> =>
     new Promise((resolve) => knock((refusal) => resolve(refusal?.code ?? 'let in')))
 
   const before = await answer()
-  const leave = gate.enter(1)
+  const leave = gate.enter()
   const refused = await answer()
   const waiting = answer()
   // Comes behind the look at the gate that let it wait.
