@@ -17,7 +17,8 @@ class Windows implements FastifyRateLimitStore {
   incr(sender: string, callback: Parameters<FastifyRateLimitStore['incr']>[1], windowMs: number): void {
     const now = Date.now()
     let window = this.#windows.get(sender)
-    if (!window || window.endsAt <= now) {
+    // One that ends later than a new one would is of a clock that was set back meanwhile.
+    if (!window || window.endsAt <= now || window.endsAt > now + windowMs) {
       window = { count: 0, endsAt: now + windowMs }
       this.#windows.set(sender, window)
     }

@@ -32,6 +32,7 @@ t.test('each sender has a limit of its own, and all of the limit', async (t) => 
   t.equal(fourth.status, 429)
   t.equal(fourth.code, 'RATE_LIMITED')
   t.equal(limitOf(fourth), '3/0')
+  t.equal(ofAlice[0]?.headers.get('x-ratelimit-reset'), '3600', 'his first request begins the window')
   t.match(fourth.headers.get('retry-after'), /^3(600|59\d)$/)
   t.equal(fourth.headers.get('retry-after'), fourth.headers.get('x-ratelimit-reset'))
   t.equal(limitOf(ofBob), '3/2')
@@ -147,6 +148,20 @@ t.test('when the window ends, the next one has the whole limit', async (t) => {
   t.equal(lastMoment.headers.get('retry-after'), '1', 'never 0: that would be no wait')
   t.equal(next.code, 'OK')
   t.equal(limitOf(next), '3/2')
+})
+
+t.test('a clock that is set back begins a new window', async (t) => {
+  const [alice, bob] = [await service.person(), await service.person()]
+  for (const content of ['1', '2', '3']) await alice.sends(bob, content)
+  const full = await alice.sends(bob, '4')
+
+  const now = Date.now()
+  t.intercept(Date, 'now', { value: () => now - 60_000, configurable: true, writable: true })
+  const next = await alice.sends(bob, '5')
+
+  t.equal(full.code, 'RATE_LIMITED')
+  t.equal(limitOf(next), '3/2')
+  t.equal(next.headers.get('x-ratelimit-reset'), '3600')
 })
 
 t.test('with 6,000 others in between, a sender is still remembered', async (t) => {
