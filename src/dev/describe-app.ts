@@ -2,7 +2,7 @@ import Fastify from 'fastify'
 import authentication from '../plugins/authentication.ts'
 import { registerHealthRoutes } from '../plugins/health.ts'
 import jsonBody from '../plugins/json-body.ts'
-import openapi from '../plugins/openapi.ts'
+import openapi, { openapiYaml } from '../plugins/openapi.ts'
 import { ajvOptions } from '../plugins/validation.ts'
 import { registerRoute } from '../send-message/route.ts'
 
@@ -19,7 +19,7 @@ export async function describeApp(): Promise<string> {
   const turns = { queue: neverCalled, waitedMs: neverCalled }
   registerRoute(app, { refuseExcess: neverCalled, turns, send: neverCalled })
   await app.ready()
-  return app.swagger({ yaml: true })
+  return openapiYaml(app)
 }
 
 function neverCalled(): never {

@@ -1,6 +1,7 @@
 import swagger from '@fastify/swagger'
-import type { FastifySchema } from 'fastify'
+import type { FastifyInstance, FastifySchema } from 'fastify'
 import fp from 'fastify-plugin'
+import { Document, Scalar, visit } from 'yaml'
 import { bodyExamples } from '../../schemas/examples.ts'
 import { Fault, Refusal } from '../../schemas/refusal.ts'
 
@@ -35,12 +36,26 @@ export default fp(
     app.addSchema(Refusal)
 
     app.get('/openapi.json', { schema: { hide: true } }, async () => app.swagger())
+    let yaml: string | undefined
     app.get('/openapi.yaml', { schema: { hide: true } }, async (_request, reply) => {
-      return reply.type('application/yaml; charset=utf-8').send(app.swagger({ yaml: true }))
+      yaml ??= openapiYaml(app)
+      return reply.type('application/yaml; charset=utf-8').send(yaml)
     })
   },
   { name: 'openapi' },
 )
+
+/** @fastify/swagger's own leaves times unquoted, which readers of YAML 1.1 (PyYAML, for one) take for dates, not for texts. */
+export function openapiYaml(app: FastifyInstance): string {
+  const document = new Document(app.swagger())
+  visit(document, {
+    Scalar(_key, node) {
+      if (typeof node.value === 'string' && /^\d{4}-\d\d-\d\d/.test(node.value))
+        node.type = Scalar.QUOTE_DOUBLE
+    },
+  })
+  return document.toString()
+}
 
 /** @fastify/swagger copies a body that is a reference, and leaves its component unused, unless a media type is around it. */
 function withReferredBody(schema: FastifySchema): FastifySchema {

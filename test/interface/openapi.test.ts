@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { ObjectId } from 'mongodb'
 import t from 'tap'
+import { parse } from 'yaml'
 import type { SendMessageBody, SendMessageResponse } from '../../schemas/message.ts'
 import * as messageSchemas from '../../schemas/message.ts'
 import { type RefusalCode, refusalCodes, refusals } from '../../schemas/refusal.ts'
@@ -78,6 +79,13 @@ t.test('a running service serves it, as YAML and as JSON', async (t) => {
   t.match(yaml.headers.get('content-type'), /^application\/yaml/)
   t.match(json.headers.get('content-type'), /^application\/json/)
   t.equal(await json.text(), JSON.stringify(service.app.swagger()))
+})
+
+t.test('readers of YAML 1.1 find the same in it as those of 1.2', async (t) => {
+  t.strictSame(parse(committed, { version: '1.1' }), document)
+  t.strictSame(parse(committed), document)
+  // tap takes the times of 1.1 out of the parser.
+  t.notMatch(committed, /[:-] \d{4}-\d\d-\d\d/)
 })
 
 t.test('Redocly finds no fault in it, not even a warning', async (t) => {
