@@ -43,7 +43,7 @@ export function loadConfig(environment: Environment): Config {
   const config: Config = {
     http: {
       // Loopback: what is reachable from elsewhere is the operator's decision.
-      host: env.HOST ?? '127.0.0.1',
+      host: host(env.HOST ?? '127.0.0.1', fail),
       port: integer(env, 'PORT', 3000, { min: 0, max: 65_535 }, fail),
       trustProxy: trustProxy(env.TRUST_PROXY, fail),
     },
@@ -65,6 +65,13 @@ export function loadConfig(environment: Environment): Config {
   }
   if (faults.length > 0) throw new ConfigError(faults)
   return freeze(config)
+}
+
+/** What can be told without a look at the network; whether it is this machine's is seen when it listens. */
+function host(name: string, fail: Fail): string {
+  if (isIP(name) === 0 && !/^\w[\w-]*(\.\w[\w-]*)*\.?$/.test(name))
+    fail('HOST must be an address or a host name')
+  return name
 }
 
 function integer(

@@ -11,6 +11,9 @@ const stopTimeoutMs = 19_500
 // they would then wait for the kernel's repeats, for seconds.
 const backlog = 4_096
 
+// Of `listen`. A link-local address without its zone is the `EINVAL`.
+const noAddress = ['EADDRNOTAVAIL', 'EAFNOSUPPORT', 'EAI_AGAIN', 'EINVAL', 'ENOTFOUND']
+
 /** The process: environment, configuration, app, listen, and the stop. Nothing else that `npm start` runs touches `process`. */
 async function main(): Promise<void> {
   const config = loadConfig(process.env)
@@ -38,7 +41,7 @@ function reasonOf(error: unknown): string {
   const { code = '', port } = error as { code?: string; port?: number }
   if (code === 'EADDRINUSE') return `port ${port} is in use`
   if (code === 'EACCES') return `port ${port} may not be used by this user`
-  if (['EADDRNOTAVAIL', 'ENOTFOUND', 'EAI_AGAIN'].includes(code)) return 'HOST is no address of this machine'
+  if (noAddress.includes(code)) return 'HOST is no address of this machine'
   // A defect: its places help whoever mends it, its text may hold what nobody else should read.
   return `the start failed: ${JSON.stringify(describeError(error))}`
 }

@@ -105,6 +105,7 @@ t.test('an empty environment names all that is required', async (t) => {
 
 t.test('every bad variable is named at once, and no value is shown', async (t) => {
   const bad = {
+    HOST: 'bad-value-0!',
     PORT: 'bad-value-1',
     MONGODB_URI: 'http://user:bad-value-2@host/db',
     CLOUDINARY_URL: 'https://key:bad-value-3@cloud',
@@ -123,6 +124,12 @@ t.test('every bad variable is named at once, and no value is shown', async (t) =
   )
   t.notMatch(error.message, 'bad-value')
   t.equal(error.message, `configuration is not valid: ${error.faults.join('; ')}`)
+})
+
+t.test('a host is an address or a name', async (t) => {
+  const good = ['0.0.0.0', '::', 'fe80::1%eth0', 'localhost', 'node_1.a-b.example.']
+  const bad = ['a b', '[::1]', 'a..b', '-', 'a:1', '/x', '*']
+  t.strictSame(takenOf('HOST', [...good, ...bad]), good)
 })
 
 t.test('a number is a whole one within its bounds', async (t) => {

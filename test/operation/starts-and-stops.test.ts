@@ -111,6 +111,11 @@ t.test('what is wrong with the start is said in one sentence', { jobs: 8 }, asyn
     refusedToStart(t, exit, 'HOST is no address of this machine')
   })
 
+  t.test('a link-local address without its zone', async (t) => {
+    const exit = await startProcess(t, { MONGODB_URI: mongodbUri, HOST: 'fe80::1' }).exit
+    refusedToStart(t, exit, 'HOST is no address of this machine')
+  })
+
   t.test('a database that does not let it make its collections', withoutMongod, async (t) => {
     const appName = 'not-allowed'
     const admin = new MongoClient(mongodbUri)
