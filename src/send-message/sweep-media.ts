@@ -37,8 +37,7 @@ export function keepSweeping(
   { onSweep, log }: SweepEvents,
   { intervalMs, ...options }: { intervalMs: number; isStopping?(): boolean },
 ): Repeated {
-  // The name only: the database's own words can hold addresses and keys.
-  const onError = (error: Error): void => log.warn({ err: error.name }, 'the media sweep failed')
+  const onError = (err: unknown): void => log.warn({ err }, 'the media sweep failed')
   return runEvery(intervalMs, () => sweepOnce(deps, options).then(onSweep, onError))
 }
 
