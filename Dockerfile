@@ -37,8 +37,9 @@ EXPOSE 3000
 USER node
 # The service's own stop: what has arrived is answered, within 20 s. Give it 25 before it is killed.
 STOPSIGNAL SIGTERM
-# Live, not ready: an engine that restarts what is not ready would restart every instance whenever the database is away.
-HEALTHCHECK --interval=10s --timeout=3s --start-period=30s --retries=3 \
+# Live, not ready: an engine that restarts what is not ready would restart every instance whenever the database is away. For a
+# minute, which is longer than a new connection has to wait while the service is only busy.
+HEALTHCHECK --interval=10s --timeout=3s --start-period=30s --retries=6 \
   CMD ["node", "-e", "fetch('http://127.0.0.1:' + (process.env.PORT || 3000) + '/health/live', { signal: AbortSignal.timeout(2000) }).then(({ ok }) => process.exit(ok ? 0 : 1), () => process.exit(1))"]
 # As `npm start`, without npm between the signal and the service.
 CMD ["node", "--max-semi-space-size=64", "dist/src/server.js"]

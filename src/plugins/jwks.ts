@@ -13,7 +13,7 @@ export interface Jwks {
   close(): Promise<void>
 }
 
-// A key that was taken away is refused after this at the latest; within it the address may be out of reach.
+// A key that was taken away is refused after this at the latest, if the address answers; until it does, known keys stay good.
 const refreshEveryMs = 5 * 60_000
 // The contract's: a flood of made-up `kid`s costs the address one look.
 const unknownKidEveryMs = 30_000

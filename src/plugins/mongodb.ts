@@ -27,8 +27,8 @@ const startTimeoutMs = 10_000
 
 /**
  * What bounds an operation when a member dies or freezes; with the driver's own defaults a frozen primary costs 32 s.
- * Each is shorter than a request's 7 s, so that a second try fits. `timeoutMS` would be the option for it, but has no
- * effect in this version.
+ * Each but the last time-out is shorter than a request's 7.5 s, so that a second try fits. `timeoutMS` would be the option for
+ * it, but has no effect in this version.
  */
 const driverOptions = {
   serverSelectionTimeoutMS: 2_000,

@@ -9,8 +9,8 @@ export type TransactionReadConcern = 'snapshot' | 'majority'
 // so that the wait is cut off only where nothing answers.
 const commitServerTimeoutMs = 2_000
 const commitTimeoutMs = 2_500
-// As long as the server keeps a transaction open that nobody ends, by default.
-const openTransactionMs = 60_000
+/** As long as the server keeps a transaction open that nobody ends, by default. */
+export const openTransactionMs = 60_000
 const abortAgainMs = 500
 
 /**

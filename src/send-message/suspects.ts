@@ -3,6 +3,7 @@ import { forgetOldest } from '../lib/forget-oldest.ts'
 import type { Draft } from './draft.ts'
 import { nameOf } from './judge.ts'
 import type { KnownChats } from './known-chats.ts'
+import { openTransactionMs } from './session.ts'
 
 /**
  * Documents that a message, alone in its transaction, has just met in somebody else's open one. Until they are free, who
@@ -14,8 +15,6 @@ export interface Suspects {
   delete(draft: Draft): void
 }
 
-// As long as the server keeps a transaction open that nobody ends, by default.
-const suspectedMs = 60_000
 // More than can be in flight; beyond it the oldest go, and cost a batch its conflict.
 const suspectsMax = 10_000
 
@@ -26,7 +25,7 @@ export function createSuspects(knownChats: KnownChats, clock: () => number = mon
     add(draft) {
       for (const name of namesOf(draft)) {
         untilMs.delete(name)
-        untilMs.set(name, clock() + suspectedMs)
+        untilMs.set(name, clock() + openTransactionMs)
       }
       forgetOldest(untilMs, suspectsMax)
     },

@@ -47,11 +47,6 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   'examples/': ['examples/'],
 }
 
-const mayImportAsTypes: Readonly<Record<string, readonly string[]>> = {
-  'src/send-message/': ['src/plugins/'],
-  'src/plugins/': ['src/send-message/'],
-}
-
 /** About 200 lines; what is longer is one thing that would be harder to read in two places. */
 const linesMax = 200
 const longLinesMax = 260
@@ -79,10 +74,9 @@ function ruleFor<R>(rules: Readonly<Record<string, R>>, file: string): R | undef
   return rules[Object.keys(rules).find((start) => file.startsWith(start)) ?? '']
 }
 
-function isAllowed({ from, to, isTypeOnly }: Import): boolean {
-  const begins = (starts: readonly string[] = []): boolean => starts.some((start) => to.startsWith(start))
+function isAllowed({ from, to }: Import): boolean {
   if (to.startsWith('src/dev/') && !/^(src\/dev|test|bench)\//.test(from)) return false
-  return begins(ruleFor(mayImport, from)) || (isTypeOnly && begins(ruleFor(mayImportAsTypes, from)))
+  return ruleFor(mayImport, from)?.some((start) => to.startsWith(start)) ?? false
 }
 
 function told({ from, to }: Import): string {
