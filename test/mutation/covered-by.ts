@@ -90,6 +90,7 @@ export const coveredBy: Readonly<Record<string, readonly string[]>> = {
     'commit/database-failures',
   ],
   'src/send-message/promote-media.ts': [
+    'media/promotes-media',
     'messages/sends-media',
     'media/takes-over-media',
     'messages/sends-media-at-once',
