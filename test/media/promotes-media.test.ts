@@ -1,112 +1,23 @@
-import { randomUUID } from 'node:crypto'
 import t from 'tap'
-import type {
-  AssetStorage,
-  FindAnswer,
-  RenameAnswer,
-  ResourceType,
-  StoredAsset,
-} from '../../src/asset-storage.ts'
-import type { MediaRecordDocument } from '../../src/collections.ts'
-import { Refusal } from '../../src/errors.ts'
-import {
-  type Claim,
-  claimMedia,
-  type PromotionDeps,
-  promoteMedia,
-} from '../../src/send-message/promote-media.ts'
+import type { FindAnswer, RenameAnswer } from '../../src/asset-storage.ts'
+import { claimMedia } from '../../src/send-message/promote-media.ts'
 import { draft, startFeature } from '../support/feature.ts'
-import { recordOf } from '../support/media.ts'
-import type { Person } from '../support/people.ts'
+import {
+  assetOf,
+  missing,
+  promotingWith,
+  refused,
+  renamedIn,
+  sourceMissing,
+  unanswered,
+} from '../support/promoting.ts'
 
 // What a promotion asks of the storage, in which order and for how long, and what it makes of each answer. The storage here says
 // what it is told to; a real one, and its faults, is in promotion-faults.test.ts.
 
 const feature = await startFeature(t)
-const { db, deps } = feature
-const { two } = feature
-
-const unanswered = { kind: 'unanswered' } as const
-const missing = { kind: 'missing' } as const
-const sourceMissing = { kind: 'source-missing' } as const
-const refused = { kind: 'refused', status: 420 } as const
-
-interface Call {
-  what: string
-  timeoutMs: number
-}
-
-/** Answers by `rename image temp`, `find raw messages`: what, in which namespace, and the folder of the first id. */
-interface Script {
-  rename?(what: string): RenameAnswer
-  find?(what: string): FindAnswer
-}
-
-function assetOf(resourceType: ResourceType, publicId: string): StoredAsset {
-  return { resourceType, publicId, assetId: 'a1', url: 'https://x', width: 1, height: 2, bytes: 3 }
-}
-
-function storageThatSays({ rename = () => sourceMissing, find = () => missing }: Script) {
-  const calls: Call[] = []
-  const noted = (action: string, type: ResourceType, id: string, timeoutMs: number): string => {
-    const what = `${action} ${type} ${id.split('/')[0]}`
-    calls.push({ what, timeoutMs })
-    return what
-  }
-  const storage: AssetStorage = {
-    rename: async (type, from, _to, timeoutMs) => rename(noted('rename', type, from, timeoutMs)),
-    find: async (type, publicId, timeoutMs) => find(noted('find', type, publicId, timeoutMs)),
-    destroy: async (type, publicId, timeoutMs) => {
-      noted('destroy', type, publicId, timeoutMs)
-      return missing
-    },
-  }
-  return { storage, calls, asked: () => calls.map(({ what }) => what) }
-}
-
-interface Promoting {
-  type?: 'text' | 'image' | 'video' | 'file'
-  /** Of the request's time. */
-  ms?: number
-  isTakenOver?: boolean
-  items?: number
-  deps?: Partial<PromotionDeps>
-  lease?: Claim['lease']
-}
-
-/** One upload, claimed and promoted; what it ended in, and what is recorded of it. */
-async function promoting(
-  script: Script,
-  { type = 'image', ms, isTakenOver, items = 1, ...more }: Promoting = {},
-) {
-  const [alice, bob] = await two()
-  const ids = Array.from({ length: items }, () => idOf(alice))
-  const media = ids.map((publicId) => ({ publicId }))
-  const claim = await claimMedia(deps, draft(alice, bob, { type, media }))
-  if (claim instanceof Refusal) throw claim
-  const { storage, calls, asked } = storageThatSays(script)
-  const outcomes: string[] = []
-  const onPromotion = (outcome: string): void => void outcomes.push(outcome)
-  const takenOver = new Set(isTakenOver ? ids : [])
-  const held: Claim = { ...claim, takenOver, lease: more.lease ?? claim.lease }
-  const result = await promoteMedia(
-    { ...deps, ...more.deps, storage, onPromotion },
-    draft(alice, bob, { type, media }, ms),
-    held,
-  ).catch((error: unknown) => error)
-  const record: MediaRecordDocument | null = await recordOf(db, ids[0] ?? '')
-  return { ids, result, calls, asked, outcomes, record }
-}
-
-function idOf(person: Person): string {
-  return `temp/user_${person.id.toHexString()}/${randomUUID()}`
-}
-
-/** The answer to the promotion in one namespace; the others have nothing. */
-const renamedIn =
-  (type: ResourceType) =>
-  (what: string): RenameAnswer =>
-    what === `rename ${type} temp` ? { kind: 'renamed', asset: assetOf(type, 'messages/x') } : sourceMissing
+const { deps, two } = feature
+const promoting = promotingWith(feature)
 
 const waysBack = ['rename image messages', 'rename video messages', 'rename raw messages']
 
@@ -185,18 +96,14 @@ for (const [where, find] of Object.entries(notMoved)) {
   })
 }
 
-t.test('with no time left nothing is asked', async (t) => {
+t.test('what is kept for the commit is taken by no call', async (t) => {
   // Less than is kept for the commit.
   const { result, asked, record } = await promoting({}, { ms: 5_900 })
+  const { calls } = await promoting({ rename: renamedIn('image') }, { ms: 7_000 })
 
   t.match(result, { code: 'MEDIA_PROMOTION_FAILED' })
   t.strictSame(asked(), [])
   t.match(record, { state: 'undone', uncertain: undefined })
-})
-
-t.test('no call takes longer than what is left without the commit', async (t) => {
-  const { calls } = await promoting({ rename: renamedIn('image') }, { ms: 7_000 })
-
   t.ok(Number(calls[0]?.timeoutMs) <= 1_000)
 })
 
@@ -282,7 +189,7 @@ t.test('each item is told by its place, and the others are moved back from where
 
 t.test('a claim that was not answered is let go later: its records may be there', async (t) => {
   const [alice, bob] = await two()
-  const media = [{ publicId: idOf(alice) }]
+  const media = [{ publicId: alice.uploads('image') }]
   const later: unknown[] = []
 
   const late = claimMedia(
