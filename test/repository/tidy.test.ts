@@ -15,7 +15,8 @@ const run = promisify(execFile)
 const mayImport: Readonly<Record<string, readonly string[]>> = {
   'src/server.ts': ['src/app.ts', 'src/config.ts', 'src/plugins/'],
   'src/app.ts': ['src/config.ts', 'src/plugins/', 'src/send-message/'],
-  'src/config.ts': ['src/environment.ts', 'src/tracing-config.ts'],
+  'src/config.ts': ['src/environment.ts', 'src/token-config.ts', 'src/tracing-config.ts'],
+  'src/token-config.ts': ['src/environment.ts'],
   'src/tracing-config.ts': ['src/environment.ts'],
   'src/environment.ts': [],
   'src/errors.ts': ['schemas/'],
