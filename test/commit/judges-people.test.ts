@@ -3,7 +3,14 @@ import t from 'tap'
 import type { DeviceDocument, MessageDocument, UserDocument } from '../../src/collections.ts'
 import { deadlineIn } from '../../src/lib/deadline.ts'
 import { type Draft, type DraftRequest, draftOf, messageOf } from '../../src/send-message/draft.ts'
-import { judge, judgeFinished, nameOf, type Reads, type Verdict } from '../../src/send-message/judge.ts'
+import {
+  judge,
+  judgeFinished,
+  judgeOne,
+  nameOf,
+  type Reads,
+  type Verdict,
+} from '../../src/send-message/judge.ts'
 
 // The checks on what was read, without a database: what is missing, odd or another's must never be taken for a yes.
 
@@ -162,4 +169,15 @@ t.test('of several faults the first in the contract’s order is said', async (t
       'BLOCKED_RELATIONSHIP',
     ],
   )
+})
+
+t.test('data that no check expects fails the draft that meets it, not the check', async (t) => {
+  const odd = reads({ devices: { [laptop]: { userId: alice, trusted: true } } })
+
+  const meets = judgeOne(odd, draft({ sender: { userId: alice, deviceId: laptop } }))
+  const other = judgeOne(odd, draft())
+
+  t.equal(said(meets), 'failed')
+  t.ok(meets.kind === 'failed' && meets.cause instanceof TypeError)
+  t.equal(said(other), 'admitted')
 })
