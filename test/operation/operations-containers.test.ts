@@ -191,7 +191,8 @@ function interpolated(value: string): string {
 t.test(
   'two instances have every variable that the service requires, and none that it does not know',
   async (t) => {
-    const text = (await read('src/config.ts')) + (await read('src/tracing-config.ts'))
+    const files = ['config', 'token-config', 'tracing-config']
+    const text = (await Promise.all(files.map((name) => read(`src/${name}.ts`)))).join('')
     const known = new Set(text.match(/\b[A-Z]{2,}(?:_[A-Z]+)*\b/g))
     t.equal(instances.length, 2)
     for (const [, { environment = {}, build }] of instances) {
