@@ -109,8 +109,8 @@ t.test('what is kept for the commit is taken by no call', async (t) => {
 
 t.test('no call may outlive the lease, not even by nothing', async (t) => {
   const clock = (): number => 1_000
-  const shorter = await promoting({}, { deps: { clock }, lease: { at: 6_000 } })
-  const longer = await promoting({}, { deps: { clock }, lease: { at: 6_001 } })
+  const shorter = await promoting({}, { clock, lease: { at: 6_000 } })
+  const longer = await promoting({}, { clock, lease: { at: 6_001 } })
 
   t.strictSame(shorter.asked(), [])
   t.equal(longer.calls[0]?.timeoutMs, 5_000)
@@ -122,7 +122,7 @@ t.test('without time to look, what was not answered is uncertain', async (t) => 
     now = 60_000
     return unanswered
   }
-  const { result, asked } = await promoting({ rename }, { deps: { clock: () => now }, lease: { at: 60_000 } })
+  const { result, asked } = await promoting({ rename }, { clock: () => now, lease: { at: 60_000 } })
 
   t.match(result, { code: 'MEDIA_PROMOTION_FAILED' })
   t.strictSame(asked(), ['rename image temp'])

@@ -7,12 +7,7 @@ import type {
   StoredAsset,
 } from '../../src/asset-storage.ts'
 import { Refusal } from '../../src/errors.ts'
-import {
-  type Claim,
-  claimMedia,
-  type PromotionDeps,
-  promoteMedia,
-} from '../../src/send-message/promote-media.ts'
+import { type Claim, claimMedia, promoteMedia } from '../../src/send-message/promote-media.ts'
 import { draft, type Feature } from './feature.ts'
 import { recordOf } from './media.ts'
 
@@ -61,13 +56,17 @@ export interface Promoting {
   ms?: number
   isTakenOver?: boolean
   items?: number
-  deps?: Partial<PromotionDeps>
+  /** Monotonic milliseconds, instead of the real ones. */
+  clock?(): number
   lease?: Claim['lease']
 }
 
 /** One upload, claimed and promoted by what a storage says; what it ended in, and what is recorded of it. */
 export function promotingWith({ db, deps, two }: Pick<Feature, 'db' | 'deps' | 'two'>) {
-  return async (script: Script, { type = 'image', ms, isTakenOver, items = 1, ...more }: Promoting = {}) => {
+  return async (
+    script: Script,
+    { type = 'image', ms, isTakenOver, items = 1, clock = deps.clock, lease }: Promoting = {},
+  ) => {
     const [alice, bob] = await two()
     const ids = Array.from({ length: items }, () => `temp/user_${alice.id.toHexString()}/${randomUUID()}`)
     const media = ids.map((publicId) => ({ publicId }))
@@ -77,9 +76,9 @@ export function promotingWith({ db, deps, two }: Pick<Feature, 'db' | 'deps' | '
     const outcomes: string[] = []
     const onPromotion = (outcome: string): void => void outcomes.push(outcome)
     const takenOver = new Set(isTakenOver ? ids : [])
-    const held: Claim = { ...claim, takenOver, lease: more.lease ?? claim.lease }
+    const held: Claim = { ...claim, takenOver, lease: lease ?? claim.lease }
     const result = await promoteMedia(
-      { ...deps, ...more.deps, storage, onPromotion },
+      { ...deps, clock, storage, onPromotion },
       draft(alice, bob, { type, media }, ms),
       held,
     ).catch((error: unknown) => error)
