@@ -110,7 +110,14 @@ function measured(more: Partial<LoadResult> = {}, cpuS = 10): Measured {
 
 function figures(more: Partial<Figures> = {}): Figures {
   const polite = { politeBefore: summary(), politeAfter: summary() }
-  return { peak: [measured()], beside: measured(), overload: measured(), ...polite, rssMostMb: 500, ...more }
+  return {
+    peak: [measured()],
+    beside: [measured()],
+    overload: measured(),
+    ...polite,
+    rssMostMb: 500,
+    ...more,
+  }
 }
 
 t.test('an overload that holds has missed nothing', async (t) => {
@@ -140,14 +147,19 @@ t.test('each bar can be missed', async (t) => {
 })
 
 t.test('normal again is the first of three seconds in a row that are as before', async (t) => {
-  const good = { count: 80, p99Ms: 40 }
-  const slow = { count: 100, p99Ms: 41 }
+  const good = { count: 80, p99Ms: 100 }
+  const slow = { count: 100, p99Ms: 101 }
   const few = { count: 79, p99Ms: 20 }
   const back = (...seconds: (typeof good)[]) => recoverySeconds(summary(), summary({ seconds }))
+  const slowBefore = summary({ seconds: Array(10).fill({ count: 100, p99Ms: 60 }) })
+  const backTo = (p99Ms: number) =>
+    recoverySeconds(slowBefore, summary({ seconds: Array(3).fill({ count: 100, p99Ms }) }))
 
   t.equal(back(good, good, good), 0)
   t.equal(back(slow, few, good, good, good, slow), 2)
   t.equal(back(good, good, slow, good, good), undefined)
+  t.equal(backTo(120), 0)
+  t.equal(backTo(121), undefined)
   const late = summary({ seconds: [slow, slow, slow, slow, slow, slow, good, good, good] })
   t.match(
     missed(figures({ politeAfter: late }), crowdBars).join(),

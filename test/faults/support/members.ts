@@ -42,6 +42,8 @@ export interface Members {
 const followTimeoutMs = 2_000
 // Who steps down may not be elected for the first number: short, so that the next one can step down soon.
 const stepDown = { replSetStepDown: 5, secondaryCatchUpPeriodSecs: 4 }
+// All that a run stores: what is beyond it costs more for each message, the later the more.
+const cacheGb = 2
 // As `src/plugins/mongodb.ts` names its client.
 const appName = 'private-message-service'
 
@@ -54,7 +56,7 @@ interface Running extends Member {
 
 export async function startMembers(say: (line: string) => void): Promise<Members> {
   const binary = await findMongod({ env: process.env, say })
-  const set = await startReplicaSet({ binary, members: 3, testCommands: true, say })
+  const set = await startReplicaSet({ binary, members: 3, testCommands: true, cacheGb, say })
   const all: Running[] = []
   for (const { port, pid } of set.members) {
     const { argv } = await askPort(port, { getCmdLineOpts: 1 })

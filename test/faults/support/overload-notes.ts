@@ -8,14 +8,16 @@ export interface Beside {
   nuisance: NuisanceReport
 }
 
+const times = ['before', 'after']
+
 /** The figures, told below the table. */
 export function notesOf(figures: Figures, { rss, nuisance }: Beside): string[] {
   const { peak, beside, overload, politeBefore, politeAfter } = figures
   const { refused, accepted, answers, lagP99Ms, lagMaxMs, cpuS, durationMs, connectMs } = overload.load
   const { share, perCpuShare, perCpuShareOfPeak } = sharesOf(figures)
   return [
-    ...peak.map((each) => `peak: ${toldLoad(each)}`),
-    `beside the same that are idle, slow or half-sent: ${toldLoad(beside)}`,
+    ...[...peak.entries()].map(([nth, each]) => `peak, ${times[nth]}: ${toldLoad(each)}`),
+    ...[...beside.entries()].map(([nth, each]) => `beside the others, ${times[nth]}: ${toldLoad(each)}`),
     `overload: all connections open after ${ms(connectMs)}`,
     `overload: ${toldLoad(overload)}`,
     `goodput ${percent(share)} of the peak; per CPU second ${percent(perCpuShare)} of that beside the same others, ` +
