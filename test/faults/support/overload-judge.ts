@@ -11,8 +11,6 @@ export interface Measured {
 export interface Figures {
   /** Before the overload and after it. */
   peak: readonly Measured[]
-  /** The same two times, with all that is idle, slow or half-sent beside as many connections. */
-  beside: readonly Measured[]
   overload: Measured
   politeBefore: Summary
   /** From the end of the overload. */
@@ -27,7 +25,7 @@ export interface Bars {
   acceptedP99Ms: number
   /** Of the better peak's messages a second. */
   goodputShare: number
-  /** Of `beside`: what is idle, slow or half-sent costs its own CPU, overload or not. */
+  /** Of both peaks' messages for a second of CPU. */
   perCpuShare: number
 }
 
@@ -37,7 +35,6 @@ export const crowdBars: Bars = {
   refusedMax: 5_000,
   acceptedP99Ms: 2_000,
   goodputShare: 0.7,
-  // 0.94 and more were measured, on machines of several kinds.
   perCpuShare: 0.9,
 }
 
@@ -54,7 +51,7 @@ export const excessBars: Bars = {
 export const bounds = {
   recoveryS: 5,
   // What `ops/compose.yaml` gives an instance.
-  rssMb: 1_024,
+  rssMb: 1_280,
 }
 
 const refusals = new Set(['503 OVERLOADED', '429 RATE_LIMITED'])
@@ -102,7 +99,7 @@ export function missed(figures: Figures, bars: Bars): string[] {
     ...over('refused', refused.count, bars.refusedMax, 'times'),
     ...over('p99 of the accepted', accepted.p99Ms, bars.acceptedP99Ms, 'ms'),
     ...under('goodput', share, bars.goodputShare, 'of its peak'),
-    ...under('goodput per CPU second', perCpuShare, bars.perCpuShare, 'of that beside the same others'),
+    ...under('goodput per CPU second', perCpuShare, bars.perCpuShare, 'of its peak'),
     ...over('memory', rssMostMb, bounds.rssMb, 'MB'),
     ...(recoveryS === undefined ? ['it was never normal again'] : []),
     ...over('normal again', recoveryS ?? 0, bounds.recoveryS, 's after the overload'),
@@ -112,16 +109,14 @@ export function missed(figures: Figures, bars: Bars): string[] {
 export interface Shares {
   /** Of the better peak's messages a second. */
   share: number
-  /** Messages for a second of CPU: of those beside the same others, and of the peak's without any. */
+  /** Of both peaks' messages for a second of CPU. */
   perCpuShare: number
-  perCpuShareOfPeak: number
 }
 
-export function sharesOf({ peak, beside, overload }: Figures): Shares {
+export function sharesOf({ peak, overload }: Figures): Shares {
   return {
     share: goodputOf(overload) / Math.max(...peak.map(goodputOf)),
-    perCpuShare: perCpuSecond(overload) / perCpuSecond(...beside),
-    perCpuShareOfPeak: perCpuSecond(overload) / perCpuSecond(...peak),
+    perCpuShare: perCpuSecond(overload) / perCpuSecond(...peak),
   }
 }
 
