@@ -13,7 +13,7 @@ const root = fileURLToPath(new URL('..', import.meta.url))
 const built = join(root, 'node_modules/.cache/private-message-service/bench')
 
 // As `npm start` has it, for all servers alike; beside it what a profile needs, for example --cpu-prof.
-const nodeArguments = ['--max-semi-space-size=64', ...(process.env.BENCH_NODE_ARGS?.split(' ') ?? [])]
+const nodeArguments = ['--max-semi-space-size=128', ...(process.env.BENCH_NODE_ARGS?.split(' ') ?? [])]
 
 const environment = {
   PATH: process.env.PATH,
