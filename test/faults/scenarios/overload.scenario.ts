@@ -12,7 +12,12 @@ import {
 } from '../support/overload-judge.ts'
 import type { LoadOrder } from '../support/overload-load.ts'
 import { notesOf } from '../support/overload-notes.ts'
-import { type LoadProcess, startLoadProcess, startNuisances } from '../support/overload-processes.ts'
+import {
+  type LoadProcess,
+  type NuisanceProcess,
+  startLoadProcess,
+  startNuisances,
+} from '../support/overload-processes.ts'
 import type { Client } from '../support/overload-requests.ts'
 import { cpuSecondsOf, openFilesMax, pidsOf, rssMbOf, watchRss } from '../support/overload-usage.ts'
 import { seedPeople } from '../support/people.ts'
@@ -28,8 +33,8 @@ const wasAsked = process.argv.some((argument) => argument.startsWith('--seconds'
 const stormSeconds = 60
 // As many as are under way at once (`turns.ts`): with more the rate no longer rises.
 const peakConnections = 1_024
-// Of the overload's time, before it and after it: what is shorter differs too much.
-const peakShare = 1 / 3
+// Of the overload's time, each of four times: what is shorter differs too much.
+const peakShare = 1 / 4
 // Until all of the others are there.
 const nuisancesMs = 3_500
 const peakWarmUpMs = 4_000
@@ -58,12 +63,10 @@ async function overload(stage: Stage, connections: number, bars: Bars): Promise<
   const pids = [service.pid, ...(await pidsOf(stage))]
   const storm = bound(stage, startLoadProcess())
   const people = bound(stage, startLoadProcess())
-  const nuisances = bound(stage, startNuisances())
   let loads = 0
   const load = (process: LoadProcess, order: Omit<LoadOrder, 'port' | 'clients' | 'mark'>) =>
     measure(process, { ...order, port: service.port, clients, mark: `load ${loads++}` }, pids)
   const rss = { idle: await rssMbOf(service.pid), peak: 0, most: 0, after: 0 }
-
   const durationMs = (wasAsked ? stage.seconds : stormSeconds) * 1000
 
   const measurePeak = async (): Promise<Measured> => {
@@ -71,34 +74,46 @@ async function overload(stage: Stage, connections: number, bars: Bars): Promise<
     const order = { connections: peakConnections, warmUpMs: peakWarmUpMs, pauseMs: 0 }
     return await load(storm, { ...order, durationMs: durationMs * peakShare }).done
   }
+  const bringOthers = async (): Promise<NuisanceProcess> => {
+    stage.progress.tell('the others')
+    const nuisances = bound(stage, startNuisances())
+    const [client] = clients
+    if (client) nuisances.begin({ port: service.port, client, counts })
+    await pause(nuisancesMs)
+    return nuisances
+  }
   const peakBefore = await measurePeak()
   rss.peak = await rssMbOf(service.pid)
   stage.progress.tell('polite clients, before the overload')
   const before = await load(people, { ...polite, durationMs: politeBeforeMs }).done
 
-  stage.progress.tell('the others')
-  const [client] = clients
-  if (client) nuisances.begin({ port: service.port, client, counts })
-  await pause(nuisancesMs)
+  const others = await bringOthers()
+  const besideBefore = await measurePeak()
   stage.progress.tell(`the overload, for ${durationMs / 1000} s`)
   const watch = watchRss(service.pid)
   const running = load(storm, { connections, warmUpMs: 0, durationMs, pauseMs: 0 })
   await running.measured
-  const nuisance = await nuisances.stop()
+  const nuisance = await others.stop()
   stage.progress.tell('polite clients, after the overload')
   const after = await load(people, { ...polite, durationMs: politeAfterMs }).done
   const during = await running.done
   rss.most = await watch.stop()
   rss.after = await rssMbOf(service.pid)
+
   // Once more: what is stored meanwhile has its price, which is not that of the overload.
+  const othersAgain = await bringOthers()
+  const besideAfter = await measurePeak()
+  await othersAgain.stop()
   const peakAfter = await measurePeak()
 
   stage.progress.tell('counting')
   const peak = [peakBefore, peakAfter]
-  const all = [...peak, before, during, after].map((each) => each.load)
+  const beside = [besideBefore, besideAfter]
+  const all = [...peak, ...beside, before, during, after].map((each) => each.load)
   const { broken, ...count } = await countOverload(all, storedIn(stage.db))
   const figures: Figures = {
     peak,
+    beside,
     overload: during,
     politeBefore: before.load.accepted,
     politeAfter: after.load.accepted,

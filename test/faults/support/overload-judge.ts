@@ -11,6 +11,8 @@ export interface Measured {
 export interface Figures {
   /** Before the overload and after it. */
   peak: readonly Measured[]
+  /** The same two times, with all that is idle, slow or half-sent beside as many connections. */
+  beside: readonly Measured[]
   overload: Measured
   politeBefore: Summary
   /** From the end of the overload. */
@@ -25,7 +27,7 @@ export interface Bars {
   acceptedP99Ms: number
   /** Of the better peak's messages a second. */
   goodputShare: number
-  /** Of both peaks' messages for a second of CPU. */
+  /** Of `beside`: what is idle, slow or half-sent costs its own CPU, overload or not. */
   perCpuShare: number
 }
 
@@ -99,7 +101,7 @@ export function missed(figures: Figures, bars: Bars): string[] {
     ...over('refused', refused.count, bars.refusedMax, 'times'),
     ...over('p99 of the accepted', accepted.p99Ms, bars.acceptedP99Ms, 'ms'),
     ...under('goodput', share, bars.goodputShare, 'of its peak'),
-    ...under('goodput per CPU second', perCpuShare, bars.perCpuShare, 'of its peak'),
+    ...under('goodput per CPU second', perCpuShare, bars.perCpuShare, 'of that beside the same others'),
     ...over('memory', rssMostMb, bounds.rssMb, 'MB'),
     ...(recoveryS === undefined ? ['it was never normal again'] : []),
     ...over('normal again', recoveryS ?? 0, bounds.recoveryS, 's after the overload'),
@@ -109,14 +111,16 @@ export function missed(figures: Figures, bars: Bars): string[] {
 export interface Shares {
   /** Of the better peak's messages a second. */
   share: number
-  /** Of both peaks' messages for a second of CPU. */
+  /** Messages for a second of CPU: of those beside the same others, and of the peak's without any. */
   perCpuShare: number
+  perCpuShareOfPeak: number
 }
 
-export function sharesOf({ peak, overload }: Figures): Shares {
+export function sharesOf({ peak, beside, overload }: Figures): Shares {
   return {
     share: goodputOf(overload) / Math.max(...peak.map(goodputOf)),
-    perCpuShare: perCpuSecond(overload) / perCpuSecond(...peak),
+    perCpuShare: perCpuSecond(overload) / perCpuSecond(...beside),
+    perCpuShareOfPeak: perCpuSecond(overload) / perCpuSecond(...peak),
   }
 }
 

@@ -12,14 +12,16 @@ const times = ['before', 'after']
 
 /** The figures, told below the table. */
 export function notesOf(figures: Figures, { rss, nuisance }: Beside): string[] {
-  const { peak, overload, politeBefore, politeAfter } = figures
+  const { peak, beside, overload, politeBefore, politeAfter } = figures
   const { refused, accepted, answers, lagP99Ms, lagMaxMs, cpuS, durationMs, connectMs } = overload.load
-  const { share, perCpuShare } = sharesOf(figures)
+  const { share, perCpuShare, perCpuShareOfPeak } = sharesOf(figures)
   return [
     ...[...peak.entries()].map(([nth, each]) => `peak, ${times[nth]}: ${toldLoad(each)}`),
+    ...[...beside.entries()].map(([nth, each]) => `beside the others, ${times[nth]}: ${toldLoad(each)}`),
     `overload: all connections open after ${ms(connectMs)}`,
     `overload: ${toldLoad(overload)}`,
-    `goodput ${percent(share)} of the peak, per CPU second ${percent(perCpuShare)}`,
+    `goodput ${percent(share)} of the peak; per CPU second ${percent(perCpuShare)} of that beside the same others, ` +
+      `${percent(perCpuShareOfPeak)} of the peak`,
     `refused: ${rateOf(refused, durationMs)}/s, ${toldTimes(refused)}`,
     `accepted: ${toldTimes(accepted)}, longest gap ${ms(accepted.longestGapMs)}`,
     `the generator, in these times: its event loop late by ${ms(lagP99Ms)} (p99), ${ms(lagMaxMs)} (most), ` +
