@@ -7,13 +7,14 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { Load, LoadResult } from './load.ts'
 import type { Target } from './rows.ts'
+import { startArguments } from './start-arguments.ts'
 import type { JwtKey } from './tokens.ts'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 const built = join(root, 'node_modules/.cache/private-message-service/bench')
 
-// As `npm start` has it, for all servers alike; beside it what a profile needs, for example --cpu-prof.
-const nodeArguments = ['--max-semi-space-size=128', ...(process.env.BENCH_NODE_ARGS?.split(' ') ?? [])]
+// For all servers alike; beside what `npm start` has, what a profile needs, for example --cpu-prof.
+const nodeArguments = [...startArguments, ...(process.env.BENCH_NODE_ARGS?.split(' ') ?? [])]
 
 const environment = {
   PATH: process.env.PATH,

@@ -16,8 +16,8 @@ export function notesOf(figures: Figures, { rss, nuisance }: Beside): string[] {
   const { refused, accepted, answers, lagP99Ms, lagMaxMs, cpuS, durationMs, connectMs } = overload.load
   const { share, perCpuShare, perCpuShareOfPeak } = sharesOf(figures)
   return [
-    ...[...peak.entries()].map(([nth, each]) => `peak, ${times[nth]}: ${toldLoad(each)}`),
-    ...[...beside.entries()].map(([nth, each]) => `beside the others, ${times[nth]}: ${toldLoad(each)}`),
+    ...peak.map((each, nth) => `peak, ${times[nth]}: ${toldLoad(each)}`),
+    ...beside.map((each, nth) => `beside the others, ${times[nth]}: ${toldLoad(each)}`),
     `overload: all connections open after ${ms(connectMs)}`,
     `overload: ${toldLoad(overload)}`,
     `goodput ${percent(share)} of the peak; per CPU second ${percent(perCpuShare)} of that beside the same others, ` +

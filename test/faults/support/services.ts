@@ -5,6 +5,7 @@ import { type AddressInfo, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
+import { startArguments } from '../../../bench/start-arguments.ts'
 import { isAlive } from '../../../src/dev/processes.ts'
 import { eventually } from '../../support/eventually.ts'
 import { root } from '../../support/root.ts'
@@ -77,7 +78,7 @@ async function startService(
   async function start(): Promise<void> {
     const log = openSync(logFile, 'a')
     const defaults = { NODE_ENV: 'production', PORT: String(port), JWT_SECRET: jwtSecret, LOG_LEVEL: 'warn' }
-    const started = spawnBound(process.execPath, [...nodeArguments(), server], {
+    const started = spawnBound(process.execPath, [...startArguments, server], {
       cwd: folder,
       env: { PATH: process.env.PATH, ...defaults, ...env },
       stdio: ['ignore', log, log],
@@ -112,14 +113,6 @@ async function startService(
     resume: () => signal('SIGCONT'),
     log: () => lines(logFile),
   }
-}
-
-/** As `npm start` has them. */
-function nodeArguments(): string[] {
-  const { scripts } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
-  return String(scripts.start)
-    .split(' ')
-    .filter((word) => word.startsWith('--'))
 }
 
 function lines(file: string): string[] {
